@@ -1,0 +1,32 @@
+# Compiler settings that hold for every target.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS ON)  # TRY uses statement expressions
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+set(CMAKE_CXX_FLAGS_RELEASE "-O3")  # CHECK is always on, so NDEBUG would change nothing of ours
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+add_library(shoehorn_settings INTERFACE)
+target_compile_options(shoehorn_settings INTERFACE -Wall -Wextra -Werror -Wno-psabi
+                       -Wno-missing-field-initializers  # designated initialisers leave defaults out
+                       -fno-math-errno)
+target_include_directories(shoehorn_settings INTERFACE ${CMAKE_SOURCE_DIR}/src)
+
+if(SHOEHORN_SANITIZE)
+  add_compile_options(-fsanitize=${SHOEHORN_SANITIZE} -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${SHOEHORN_SANITIZE})
+  if(SHOEHORN_SANITIZE MATCHES undefined)
+    add_compile_options(-fno-sanitize-recover=undefined)
+  endif()
+endif()
+if(SHOEHORN_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()

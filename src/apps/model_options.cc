@@ -1,0 +1,59 @@
+#include "apps/model_options.h"
+
+#include "apps/terminal.h"
+#include "base/cpu.h"
+
+namespace shoehorn {
+
+void add_model_options(CLI::App& parser, ModelOptions& options) {
+  parser.add_option("model", options.path, "A .gguf file, or a Hugging Face model directory")
+      ->required()
+      ->type_name("MODEL");
+  parser
+      .add_option("-t,--threads", options.threads,
+                  "Threads that compute (default: one for each physical core)")
+      ->check(CLI::Range(1, 1024));
+  parser
+      .add_option("-c,--context", options.context,
+                  "Tokens of context to make room for (default: the model's own, at most 4096)")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 24));
+  parser.add_option("--prefill-rows", options.prefill_rows, "Prompt tokens computed in one step")
+      ->check(CLI::Range(1, 8192))
+      ->capture_default_str();
+  parser.add_option("--kv-type", options.kv_type, "Element type of the KV cache")
+      ->check(CLI::IsMember({"f16", "bf16", "f32"}))
+      ->capture_default_str();
+  parser
+      .add_option("--precision", options.precision,
+                  "fast: activations rounded to 8 bits for quantized weights; full: never rounded, "
+                  "several times slower")
+      ->check(CLI::IsMember({"fast", "full"}))
+      ->capture_default_str();
+}
+
+std::unique_ptr<ThreadPool> make_pool(const ModelOptions& options) {
+  const CpuTopology topology = read_cpu_topology();
+  const int threads = options.threads > 0 ? options.threads : default_thread_count(topology);
+  // Pinning helps only while every thread has a processor of its own.
+  const bool pin = threads <= static_cast<int>(topology.usable_processors.size());
+  return std::make_unique<ThreadPool>(
+      threads, pin ? std::span<const int>(topology.usable_processors) : std::span<const int>());
+}
+
+Result<OpenedModel> open_for_command(ThreadPool& pool, const ModelOptions& options,
+                                     int64_t sequences, bool need_tokenizer) {
+  OpenOptions open;
+  open.context = options.context;
+  open.sequences = sequences;
+  open.need_tokenizer = need_tokenizer;
+  open.engine.max_rows = options.prefill_rows;
+  open.engine.precision = options.precision == "full" ? Precision::full : Precision::fast;
+  open.engine.kv.dtype = options.kv_type == "f32"    ? DType::f32
+                         : options.kv_type == "bf16" ? DType::bf16
+                                                     : DType::f16;
+  ProgressBar bar("loading");
+  open.progress = [&](uint64_t done, uint64_t total) { bar.update(done, total); };
+  return open_model(pool, options.path, open);
+}
+
+}  // namespace shoehorn

@@ -1,0 +1,100 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace shoehorn {
+namespace {
+
+// Closes the descriptor at the end of the scope; a mapping outlives it.
+struct Descriptor {
+  int fd = -1;
+  ~Descriptor() {
+    if (fd >= 0) ::close(fd);
+  }
+};
+
+Result<uint64_t> regular_file_size(int fd, const std::filesystem::path& path) {
+  struct stat status;
+  if (::fstat(fd, &status) != 0) return fail("{}: {}", path.string(), std::strerror(errno));
+  if (!S_ISREG(status.st_mode)) return fail("{}: not a regular file", path.string());
+  return static_cast<uint64_t>(status.st_size);
+}
+
+// The whole pages inside [range), as madvise needs them; empty where there is none.
+std::span<std::byte> whole_pages(std::span<const std::byte> range) {
+  const uintptr_t page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(range.data()) + page - 1) / page * page;
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(range.data()) + range.size()) / page * page;
+  if (end <= begin) return {};
+  return {reinterpret_cast<std::byte*>(begin), end - begin};
+}
+
+}  // namespace
+
+Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
+  Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (file.fd < 0) return fail("{}: {}", path.string(), std::strerror(errno));
+  MappedFile mapped;
+  mapped.path_ = path;
+  mapped.size_ = TRY(regular_file_size(file.fd, path));
+  if (mapped.size_ == 0) return mapped;
+  void* data = ::mmap(nullptr, mapped.size_, PROT_READ, MAP_PRIVATE, file.fd, 0);
+  if (data == MAP_FAILED) return fail("{}: cannot map: {}", path.string(), std::strerror(errno));
+  mapped.data_ = static_cast<const std::byte*>(data);
+  return mapped;
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+void MappedFile::will_need(std::span<const std::byte> range) const {
+  const std::span<std::byte> pages = whole_pages(range);
+  if (!pages.empty()) ::madvise(pages.data(), pages.size(), MADV_WILLNEED);
+}
+
+void MappedFile::release(std::span<const std::byte> range) const {
+  const std::span<std::byte> pages = whole_pages(range);
+  if (!pages.empty()) ::madvise(pages.data(), pages.size(), MADV_DONTNEED);
+}
+
+Result<std::string> read_text_file(const std::filesystem::path& path, uint64_t limit_bytes) {
+  Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (file.fd < 0) return fail("{}: {}", path.string(), std::strerror(errno));
+  const uint64_t size = TRY(regular_file_size(file.fd, path));
+  if (size > limit_bytes) {
+    return fail("{}: expected at most {} bytes, found {}", path.string(), limit_bytes, size);
+  }
+  std::string text(size, '\0');
+  size_t done = 0;
+  while (done < text.size()) {
+    const ssize_t got = ::read(file.fd, text.data() + done, text.size() - done);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return fail("{}: {}", path.string(), std::strerror(errno));
+    if (got == 0) break;
+    done += static_cast<size_t>(got);
+  }
+  text.resize(done);
+  return text;
+}
+
+}  // namespace shoehorn

@@ -1,0 +1,40 @@
+// From a path to an engine that is ready to step: open, check, plan, load.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "base/thread_pool.h"
+#include "engine/token_path.h"
+#include "formats/chat_template.h"
+#include "formats/checkpoint.h"
+#include "formats/tokenizer.h"
+#include "models/load.h"
+
+namespace shoehorn {
+
+struct OpenedModel {
+  Checkpoint checkpoint;
+  std::optional<Tokenizer> tokenizer;  // none where the files have none: ids only
+  std::optional<ChatTemplate> chat_template;
+  std::unique_ptr<Engine> engine;
+};
+
+struct OpenOptions {
+  EngineOptions engine;
+  // 0: the model's own, at most 4096. The engine's max_context and KV capacity follow it.
+  int64_t context = 0;
+  int64_t sequences = 1;  // that must fit into the KV cache at full context
+  bool need_tokenizer = true;
+  LoadProgress progress;
+};
+
+// Errors: everything that opening, checking and loading the files can find wrong.
+Result<OpenedModel> open_model(ThreadPool& pool, const std::filesystem::path& path,
+                               const OpenOptions& options);
+
+// The token ids that end an answer: the files' eos ids and the tokenizer's.
+std::vector<int32_t> stop_token_ids(const OpenedModel& model);
+
+}  // namespace shoehorn

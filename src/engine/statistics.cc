@@ -1,0 +1,37 @@
+#include "engine/statistics.h"
+
+#include <fmt/format.h>
+
+#include "models/cost.h"
+
+namespace shoehorn {
+
+double bandwidth_share(const Engine& engine, const SequenceStatistics& statistics, int64_t context,
+                       double read_bytes_per_s) {
+  if (statistics.generation_steps == 0 || read_bytes_per_s <= 0) return 0;
+  const int64_t mean_depth = std::max<int64_t>(0, context - statistics.generation_steps / 2);
+  const Cost cost = step_cost(engine.model().config, engine.model().layout,
+                              {.depth = mean_depth, .kv_dtype = engine.options().kv.dtype});
+  const double steps_per_s =
+      static_cast<double>(statistics.generation_steps) / statistics.generation_seconds;
+  return cost.bytes * steps_per_s / read_bytes_per_s;
+}
+
+std::string describe(const Engine& engine, const SequenceStatistics& statistics, int64_t context,
+                     double read_bytes_per_s) {
+  std::string text =
+      fmt::format("prompt {} tokens in {:.2f} s ({:.0f}/s)", statistics.prompt_tokens,
+                  statistics.prompt_seconds,
+                  static_cast<double>(statistics.prompt_tokens) / statistics.prompt_seconds);
+  if (statistics.generation_steps > 0) {
+    text += fmt::format(
+        "; answer {} tokens at {:.1f}/s, {:.0f} % of the memory-bandwidth limit ({:.0f} GB/s)",
+        statistics.generation_steps + 1,
+        static_cast<double>(statistics.generation_steps) / statistics.generation_seconds,
+        100 * bandwidth_share(engine, statistics, context, read_bytes_per_s),
+        read_bytes_per_s / 1e9);
+  }
+  return text;
+}
+
+}  // namespace shoehorn

@@ -1,0 +1,1 @@
+#include "tensor/stored_type.h"
