@@ -16,7 +16,7 @@ function(shoehorn_layer NAME)
 endfunction()
 
 # shoehorn_test(NAME SOURCES a_test.cc ... LAYERS formats ... [LABELS l])
-# One GoogleTest program a folder of tests; each of its cases is a CTest test.
+# One GoogleTest program for a folder of tests; CTest runs it as one test.
 function(shoehorn_test NAME)
   cmake_parse_arguments(ARG "" "" "SOURCES;LAYERS;LIBRARIES;LABELS" ${ARGN})
   add_executable(${NAME}_test ${ARG_SOURCES})
@@ -29,4 +29,22 @@ function(shoehorn_test NAME)
   endforeach()
   add_test(NAME ${NAME} COMMAND ${NAME}_test)
   set_tests_properties(${NAME} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 900)
+endfunction()
+
+# shoehorn_fuzzer(NAME SOURCES a_fuzz.cc ... LAYERS formats ...)
+# One libFuzzer program; `fuzzers` builds all of them into the folder fuzzers/ of the build, where
+# tools/fuzz.sh finds them.
+function(shoehorn_fuzzer NAME)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LAYERS" ${ARGN})
+  add_executable(${NAME} ${ARG_SOURCES})
+  target_link_libraries(${NAME} PRIVATE shoehorn_settings)
+  target_link_options(${NAME} PRIVATE -fsanitize=fuzzer)
+  set_target_properties(${NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzzers)
+  foreach(LAYER ${ARG_LAYERS})
+    target_link_libraries(${NAME} PRIVATE shoehorn_${LAYER})
+  endforeach()
+  if(NOT TARGET fuzzers)
+    add_custom_target(fuzzers)
+  endif()
+  add_dependencies(fuzzers ${NAME})
 endfunction()

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -84,14 +85,19 @@ Result<std::string> read_text_file(const std::filesystem::path& path, uint64_t l
   if (size > limit_bytes) {
     return fail("{}: expected at most {} bytes, found {}", path.string(), limit_bytes, size);
   }
-  std::string text(size, '\0');
+  // Files of /proc and /sys state no size, or a wrong one: read until the end, whatever was stated.
+  std::string text;
   size_t done = 0;
-  while (done < text.size()) {
+  while (true) {
+    if (done == text.size()) text.resize(std::max<size_t>(done * 2, size + 4096));
     const ssize_t got = ::read(file.fd, text.data() + done, text.size() - done);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return fail("{}: {}", path.string(), std::strerror(errno));
     if (got == 0) break;
     done += static_cast<size_t>(got);
+    if (done > limit_bytes) {
+      return fail("{}: expected at most {} bytes, found more", path.string(), limit_bytes);
+    }
   }
   text.resize(done);
   return text;

@@ -19,7 +19,9 @@ namespace shoehorn {
 
 class ThreadPool {
  public:
-  // `processors`: worker i is pinned to processors[i]; empty: not pinned. thread_count >= 1.
+  // Worker i = 1..thread_count-1 is pinned to processors[i] if the list is that long. The caller
+  // is thread 0 and never pinned: it is not ours, and the scheduler keeps it on the processor that
+  // is left. thread_count >= 1; if the system refuses so many threads, a warning, and fewer.
   explicit ThreadPool(int thread_count, std::span<const int> processors = {});
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;

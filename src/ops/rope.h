@@ -49,10 +49,16 @@ struct YarnScaling {
 };
 void scale_yarn(RopeTable& table, const YarnScaling& scaling);
 
-// In place. x: [m, heads, head_dim] f32 with dimensions() <= head_dim, the first dimensions() of
-// each head are rotated; positions: [m], each >= 0.
-void rope(ThreadPool& pool, const Tensor& x, std::span<const int32_t> positions,
-          const RopeTable& table, RopePairing pairing);
+// The angles of a step, computed once and shared by all its layers and heads: cosines, sines
+// [m, n/2] f32, each times `magnitude`; positions: [m], each >= 0.
+void rope_angles(ThreadPool& pool, std::span<const int32_t> positions, const RopeTable& table,
+                 const Tensor& cosines, const Tensor& sines);
+
+// In place. x: [m, heads, head_dim] f32, n <= head_dim, the first n of each head are rotated; rows
+// may be strided, heads of a row are contiguous. cosines, sines: [m, n/2] as rope_angles wrote
+// them.
+void rope(ThreadPool& pool, const Tensor& x, const Tensor& cosines, const Tensor& sines,
+          RopePairing pairing);
 Cost rope_cost(int64_t m, int64_t heads, int64_t head_dim);
 
 }  // namespace shoehorn
