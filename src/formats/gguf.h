@@ -2,7 +2,8 @@
 // Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 //
 // Opening maps the file and reads the header only; tensor bytes are views into the map. Every
-// count, length, type and offset is checked against the file's size before use.
+// count, length, type and offset is checked against the file's size before use. Limits: a header of
+// 256 MiB, 2^24 elements an array, nested arrays refused.
 #pragma once
 
 #include <cstdint>
@@ -38,6 +39,12 @@ class GgufFile {
   const std::map<std::string, GgufValue, std::less<>>& metadata() const { return metadata_; }
   const std::vector<StoredTensor>& tensors() const { return tensors_; }
   const StoredTensor* find(std::string_view tensor) const;
+  // Tensors of types that nothing here computes with (IQ2_XS, I32 ...): name to type, not among
+  // tensors().
+  const UnsupportedTensors& unsupported_tensors() const { return unsupported_; }
+
+  // Tells the kernel that a tensor's pages are done with.
+  void release(const StoredTensor& tensor) const;
 
   // Typed metadata. `required_*`: errors when the key is absent or of another kind. `*_or`: the
   // fallback when absent, an error when of another kind.
@@ -54,10 +61,14 @@ class GgufFile {
 
  private:
   friend class GgufReader;
+  Result<void> open_other_parts(const std::filesystem::path& first);
+  Result<void> index_tensors();
+
   std::string name_;
   std::vector<MappedFile> files_;
   std::map<std::string, GgufValue, std::less<>> metadata_;
   std::vector<StoredTensor> tensors_;
+  UnsupportedTensors unsupported_;
   std::map<std::string, size_t, std::less<>> by_name_;
 };
 

@@ -31,6 +31,8 @@ struct RopeScaling {
   double low_freq_factor = 1, high_freq_factor = 4;  // llama3
   double beta_fast = 32, beta_slow = 1;              // yarn
   double attention_factor = 1;  // yarn: on cos and sin, default already applied
+  // A GGUF file may scale by a table instead: its tensor rope_freqs.weight holds a divisor for each
+  // frequency, and type is none.
 };
 
 struct ModelConfig {
@@ -51,6 +53,8 @@ struct ModelConfig {
   bool tie_word_embeddings = false;
   bool qkv_bias = false;     // qwen2: always; llama: attention_bias
   bool output_bias = false;  // llama with attention_bias: o_proj too
+  // F8_E4M3 matrices come with a multiplier for each 128 x 128 tile (quantization_config fp8).
+  bool f8_tile_scales = false;
 
   int64_t query_size() const { return num_attention_heads * head_dim; }
   int64_t key_value_size() const { return num_key_value_heads * head_dim; }
@@ -63,8 +67,8 @@ Result<ModelConfig> parse_model_config(std::string_view json, std::string_view s
 // untied head).
 Result<ModelConfig> model_config_from_gguf(const GgufFile& file);
 
-// Sampling defaults and stop tokens of generation_config.json (or config.json); absent fields stay
-// unset (-1).
+// Sampling defaults and stop tokens of generation_config.json (or config.json, which states the
+// same fields); absent fields stay unset (-1).
 struct GenerationConfig {
   std::vector<int32_t> eos_token_ids;
   double temperature = -1;

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -25,5 +27,9 @@ struct StoredTensor {
     return rows;
   }
 };
+
+// Tensors that a file holds in a type Shoehorn cannot compute with: name to the type's name. They
+// are no error until somebody needs one.
+using UnsupportedTensors = std::map<std::string, std::string, std::less<>>;
 
 }  // namespace shoehorn

@@ -8,7 +8,7 @@ namespace shoehorn {
 
 bool is_valid(const Format& format) {
   if (format.storage != Storage::grouped) {
-    return format.bits == 0 && format.group == 0 && format.scale == ScaleEncoding::none;
+    return format == Format{format.storage};
   }
   const bool bits_ok = format.bits >= 2 && format.bits <= 8 && format.bits != 7;
   const bool codebook_ok = format.meaning != CodeMeaning::iq4nl || format.bits == 4;
@@ -27,6 +27,20 @@ bool is_valid(const Format& format) {
   return false;
 }
 
+namespace {
+
+const char* scale_name(ScaleEncoding scale) {
+  switch (scale) {
+    case ScaleEncoding::none: return "none";
+    case ScaleEncoding::f16: return "f16";
+    case ScaleEncoding::two_level: return "two-level";
+    case ScaleEncoding::two_level_packed4: return "two-level packed4";
+  }
+  return "?";
+}
+
+}  // namespace
+
 std::string name(const Format& format) {
   switch (format.storage) {
     case Storage::f32:
@@ -40,7 +54,7 @@ std::string name(const Format& format) {
   }
   const std::string codes =
       format.meaning == CodeMeaning::iq4nl ? "iq4nl" : fmt::format("int{}", format.bits);
-  return fmt::format("{} g{} {}{}", codes, format.group, format.two_level() ? "two-level" : "f16",
+  return fmt::format("{} g{} {}{}", codes, format.group, scale_name(format.scale),
                      format.has_minimum() ? "+min" : "");
 }
 

@@ -31,10 +31,11 @@
 // the tile and column 4q + i, so that a 32-bit lane is one row: the operand layout of VPDPBUSD, of
 // AMX tiles and of DP4A.
 //
-//   8-bit plane  8 vectors; vector q holds quad q
-//   4-bit plane  4 vectors; vector v holds quad v in its low nibbles and quad v + 4 in its high
-//   ones 2-bit plane  2 vectors; bits 2j, 2j+1 of vector w hold quad w + 2j, j = 0..3 1-bit plane
-//   1 vector; bit q holds quad q
+// - 8-bit plane: 8 vectors; vector q holds quad q
+// - 4-bit plane: 4 vectors; vector v holds quad v in its low nibbles and quad v + 4 in its high
+// ones
+// - 2-bit plane: 2 vectors; bits 2j, 2j+1 of vector w hold quad w + 2j, j = 0..3
+// - 1-bit plane: 1 vector; bit q holds quad q
 //
 // 6 bits = 4-bit plane (low bits), then 2-bit plane; 5 = 4, then 1; 3 = 2, then 1.
 #pragma once

@@ -23,9 +23,9 @@ struct StoredMatrix {
   int64_t rows = 0;
   int64_t columns = 0;              // a multiple of block_elements(type)
   const std::byte* data = nullptr;  // any alignment
-  // F8_E4M3 only: multiplier of each 128 x 128 tile, [ceil(rows/128), ceil(columns/128)] f32; null:
-  // none.
-  const float* f8_tile_scales = nullptr;
+  // F8_E4M3 only: multiplier of each 128 x 128 tile, f32 [ceil(rows/128), ceil(columns/128)], any
+  // alignment; null: none.
+  const std::byte* f8_tile_scales = nullptr;
 };
 
 // Writes rows [row_begin, row_end) of `stored` in internal_format(type) into `weight`, the start of
