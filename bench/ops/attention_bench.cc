@@ -15,8 +15,12 @@ void run_attention(benchmark::State& state, const AttentionShape& shape, int thr
   for (const SpanShape& span : shape.spans) {
     longest = std::max(longest, span.first_position + span.row_count);
   }
-  std::vector<std::byte> scratch(static_cast<size_t>(
-      attention_scratch_bytes(threads, problem.m, shape.heads, shape.head_dim, longest)));
+  const int64_t scratch_bytes =
+      attention_scratch_bytes(threads, problem.m, shape.heads, shape.head_dim, longest);
+  std::vector<std::byte> buffer(static_cast<size_t>(scratch_bytes) + 64);
+  const auto address = reinterpret_cast<uintptr_t>(buffer.data());
+  const std::span scratch(buffer.data() + (64 - address % 64) % 64,
+                          static_cast<size_t>(scratch_bytes));
   std::vector<float> out(problem.q.size());
   const AttentionArguments arguments = {.q = problem.heads_of(problem.q, shape.heads),
                                         .out = problem.heads_of(out, shape.heads),

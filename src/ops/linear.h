@@ -4,14 +4,14 @@
 //   read `input` linear(pool, x, {{.weight = &w.q, .output = q}, {.weight = &w.k, .output = k}});
 //
 // Grouped weights. Each row of x is rounded to int8 by blocks of 32 columns, xq = round(x / sx), sx
-// = max|x| / 127 (float), and multiplied in integers; one float step a block and scale group:
-//     y = sum over groups  scale * sx * sum(u * xq)  +  (minimum, or -offset * scale) * sx *
-//     sum(xq).
-// The integer part is exact on every instruction set; the float sum runs over column blocks in
-// ascending order in one accumulator a row and output. So y of a row depends neither on m nor on
-// the thread count (decode, verification and prefill agree bit for bit), though it may differ in
-// the last bits between instruction sets that fuse differently. Plain weights (f32, f16, bf16):
-// products and sums in float.
+// = max|x| / 127 (float). With u the codes and c = minimum, or -offset * scale for symmetric
+// formats (exact: offsets are powers of two):
+//     y = sum over groups  (scale * sx) * sum(u * xq)  +  c * (sx * sum(xq)),
+// the sums over a group's columns in a block exact in int32, everything else float: for each group
+// in ascending order one fused multiply-add for each of the two terms into one accumulator. So y of
+// a row depends neither on m nor on the thread count (decode, verification and prefill agree bit
+// for bit), nor on the instruction set. Plain weights (f32, f16, bf16): products and sums in float,
+// over as many lanes as the instruction set has.
 //
 // Precise mode (Precision::full) never rounds x: weights are dequantized, sums run in float. It is
 // the specification, several times slower.
@@ -39,7 +39,8 @@ struct ActivationRows {
   const int8_t* codes =
       nullptr;  // [m, columns_padded], columns_padded = columns up to a multiple of 32
   const float* scales = nullptr;       // sx: [m, columns_padded / 32]
-  const int32_t* half_sums = nullptr;  // sum(xq) of each 16 columns: [m, columns_padded / 16]
+  const float* block_sums = nullptr;  // sx * sum(xq) of each 32 columns: [m, columns_padded / 32]
+  const float* half_sums = nullptr;   // the same of each 16 columns: [m, columns_padded / 16]
   bool rounded() const { return codes != nullptr; }
 };
 

@@ -61,13 +61,12 @@ void write_plane(Plane plane, int source_shift, const BlockCodes& block, std::by
   }
 }
 
-void read_plane(Plane plane, int target_shift, const std::byte* in, BlockCodes& block) {
-  for (int64_t row = 0; row < kTileRows; ++row) {
-    for (int64_t column = 0; column < kBlockColumns; ++column) {
-      const Place at = place(plane, row, column);
-      const int part = (static_cast<int>(in[at.byte]) >> at.shift) & ((1 << plane.bits) - 1);
-      block[row][column] |= static_cast<uint8_t>(part << target_shift);
-    }
+void read_plane(Plane plane, int target_shift, const std::byte* in, int64_t row,
+                std::array<uint8_t, kBlockColumns>& codes) {
+  for (int64_t column = 0; column < kBlockColumns; ++column) {
+    const Place at = place(plane, row, column);
+    const int part = (static_cast<int>(in[at.byte]) >> at.shift) & ((1 << plane.bits) - 1);
+    codes[static_cast<size_t>(column)] |= static_cast<uint8_t>(part << target_shift);
   }
 }
 
@@ -99,12 +98,21 @@ void pack_codes(const Format& format, const BlockCodes& block, std::byte* codes)
   }
 }
 
-BlockCodes unpack_codes(const Format& format, const std::byte* codes) {
+std::array<uint8_t, kBlockColumns> unpack_row(const Format& format, const std::byte* codes,
+                                              int64_t row) {
   const Planes planes = planes_of(format.bits);
-  BlockCodes block = {};
-  read_plane(planes.low, 0, codes, block);
+  std::array<uint8_t, kBlockColumns> values = {};
+  read_plane(planes.low, 0, codes, row, values);
   if (planes.high.bits > 0) {
-    read_plane(planes.high, planes.low.bits, codes + planes.low.bits * 64, block);
+    read_plane(planes.high, planes.low.bits, codes + planes.low.bits * 64, row, values);
+  }
+  return values;
+}
+
+BlockCodes unpack_codes(const Format& format, const std::byte* codes) {
+  BlockCodes block;
+  for (int64_t row = 0; row < kTileRows; ++row) {
+    block[static_cast<size_t>(row)] = unpack_row(format, codes, row);
   }
   return block;
 }

@@ -24,6 +24,9 @@ using BlockCodes = std::array<std::array<uint8_t, kBlockColumns>, kTileRows>;  /
 // codes: block_code_bytes(format) bytes.
 void pack_codes(const Format& format, const BlockCodes& block, std::byte* codes);
 BlockCodes unpack_codes(const Format& format, const std::byte* codes);
+// One row of the block alone.
+std::array<uint8_t, kBlockColumns> unpack_row(const Format& format, const std::byte* codes,
+                                              int64_t row);
 
 // The scale and minimum in force for one row of a tile at one column, as floats. A symmetric
 // format's minimum is -offset * scale, so value = scale * u + minimum holds for all but the code

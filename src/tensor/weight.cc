@@ -23,6 +23,18 @@ void dequantize_plain_row(const Weight& weight, int64_t row, float* values) {
   }
 }
 
+float code_value(const Format& format, const ScaleAndMinimum& s, int code) {
+  switch (format.meaning) {
+    case CodeMeaning::symmetric:
+      return s.scale * static_cast<float>(code - (1 << (format.bits - 1)));
+    case CodeMeaning::iq4nl:
+      return s.scale * static_cast<float>(kIq4nl[static_cast<size_t>(code)]);
+    case CodeMeaning::with_minimum:
+      break;
+  }
+  return s.scale * static_cast<float>(code) + s.minimum;
+}
+
 }  // namespace
 
 void dequantize_row(const Weight& weight, int64_t row, float* values) {
@@ -33,20 +45,11 @@ void dequantize_row(const Weight& weight, int64_t row, float* values) {
   const int64_t r = row % kTileRows;
   const int64_t step = std::min<int64_t>(format.group, kBlockColumns);
   for (int64_t column = 0; column < weight.columns; column += kBlockColumns) {
-    const BlockCodes codes = unpack_codes(format, tile + block_offsets(format, column).codes);
-    for (int64_t i = 0; i < kBlockColumns; ++i) {
-      if (i % step == 0) {
-        const ScaleAndMinimum s = scale_at(format, tile, r, column + i);
-        for (int64_t j = i; j < i + step; ++j) {
-          const int u = codes[r][j];
-          if (format.meaning == CodeMeaning::symmetric) {
-            values[column + j] = s.scale * static_cast<float>(u - (1 << (format.bits - 1)));
-          } else if (format.meaning == CodeMeaning::iq4nl) {
-            values[column + j] = s.scale * static_cast<float>(kIq4nl[u]);
-          } else {
-            values[column + j] = s.scale * static_cast<float>(u) + s.minimum;
-          }
-        }
+    const auto codes = unpack_row(format, tile + block_offsets(format, column).codes, r);
+    for (int64_t begin = 0; begin < kBlockColumns; begin += step) {
+      const ScaleAndMinimum s = scale_at(format, tile, r, column + begin);
+      for (int64_t i = begin; i < begin + step; ++i) {
+        values[column + i] = code_value(format, s, codes[static_cast<size_t>(i)]);
       }
     }
   }

@@ -28,7 +28,8 @@ class PerplexityTest : public ::testing::Test {
     int64_t count = 0, scored_end = 1;
     for (int64_t begin = 0; scored_end < 150; begin += stride) {
       const int64_t end = std::min<int64_t>(begin + length, 150);
-      for (int64_t t = std::max(scored_end, begin + (begin > 0 && bos >= 0 ? 0 : 1)); t < end; ++t) {
+      for (int64_t t = std::max(scored_end, begin + (begin > 0 && bos >= 0 ? 0 : 1)); t < end;
+           ++t) {
         std::vector<int32_t> prompt(tokens_.begin() + begin, tokens_.begin() + t);
         if (bos >= 0) prompt.insert(prompt.begin(), bos);
         sum += nll(prompt, tokens_[t]);
@@ -63,8 +64,8 @@ TEST_F(PerplexityTest, AgreesWithItsDefinition) {
     int64_t context, stride;
     int32_t bos;
     int64_t scored;
-  } cases[] = {{200, 200, -1, 149}, {64, 64, -1, 147}, {64, 16, -1, 149}, {33, 32, 7, 149},
-               {33, 8, 7, 149}};
+  } cases[] = {
+      {200, 200, -1, 149}, {64, 64, -1, 147}, {64, 16, -1, 149}, {33, 32, 7, 149}, {33, 8, 7, 149}};
   for (const auto& c : cases) {
     const Result<Perplexity> found = perplexity(
         *engine_, tokens_, {.context = c.context, .stride = c.stride, .bos_token_id = c.bos});

@@ -91,8 +91,8 @@ TEST(Sampler, RepetitionPenaltyActsOnPromptAndAnswerBySign) {
   sampler.see_generated(1);
   std::vector<float> logits = {4, -1, 3, -1.5f};
   EXPECT_EQ(sampler.choose(logits), 2);
-  EXPECT_FLOAT_EQ(logits[0], 2);     // positive: divided
-  EXPECT_FLOAT_EQ(logits[1], -2);    // negative: multiplied
+  EXPECT_FLOAT_EQ(logits[0], 2);   // positive: divided
+  EXPECT_FLOAT_EQ(logits[1], -2);  // negative: multiplied
   EXPECT_FLOAT_EQ(logits[3], -1.5f);
 }
 

@@ -22,7 +22,8 @@ class SchedulerTest : public ::testing::Test {
     return Sequence(next_id_++, std::move(request), 100);
   }
 
-  // What the engine does after a step: rows are cached, a sequence whose tokens are all cached gets one more.
+  // What the engine does after a step: rows are cached, a sequence whose tokens are all cached gets
+  // one more.
   void advance() {
     for (const Batch::Part& part : batch_.parts) {
       part.sequence->cached += part.row_count;
@@ -69,7 +70,8 @@ TEST_F(SchedulerTest, DecodingRowsComeFirstAndPromptsFillTheRest) {
 
 TEST_F(SchedulerTest, AdmitsOnlyWhatFitsToTheEndInOrderOfArrival) {
   Scheduler scheduler(64);
-  Sequence a = sequence(50, 60), b = sequence(10, 60), c = sequence(5, 5);  // 7, 5 and 1 of 10 pages
+  Sequence a = sequence(50, 60), b = sequence(10, 60),
+           c = sequence(5, 5);  // 7, 5 and 1 of 10 pages
   scheduler.add(&a);
   scheduler.add(&b);
   scheduler.add(&c);

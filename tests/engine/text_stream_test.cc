@@ -12,8 +12,7 @@ Tokenizer byte_tokenizer() {
   data.pre_tokenizer = PreTokenizer::gpt2;
   int next = 256;
   for (int byte = 0; byte < 256; ++byte) {
-    const bool itself =
-        (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
+    const bool itself = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
     const int code = itself ? byte : next++;
     std::string text;
     if (code < 0x80) {
@@ -38,7 +37,9 @@ std::string pieces(std::string_view text, std::vector<std::string> stops) {
   return joined + "#" + stream.finish();
 }
 
-TEST(TextStream, PassesTextThroughAtOnce) { EXPECT_EQ(pieces("abc", {}), "a|b|c#"); }
+TEST(TextStream, PassesTextThroughAtOnce) {
+  EXPECT_EQ(pieces("abc", {}), "a|b|c#");
+}
 
 TEST(TextStream, HoldsBackWhatMayBecomeAStop) {
   EXPECT_EQ(pieces("aSTbSTOPc", {"STOP"}), "a|STb#");
@@ -54,14 +55,18 @@ TEST(TextStream, TheEarliestOfSeveralStopsWins) {
   EXPECT_EQ(pieces("one two three", {"three", "two"}), "o|n|e| #");
 }
 
-TEST(TextStream, EmptyStopsAreIgnored) { EXPECT_EQ(pieces("ab", {""}), "a|b#"); }
+TEST(TextStream, EmptyStopsAreIgnored) {
+  EXPECT_EQ(pieces("ab", {""}), "a|b#");
+}
 
 TEST(TextStream, KeepsCharactersWhole) {
   EXPECT_EQ(pieces("é你", {}), "é|你#");
   EXPECT_EQ(pieces("é\xE4\xBD", {}), "é#\xEF\xBF\xBD");
 }
 
-TEST(TextStream, StopsInsideMultibyteText) { EXPECT_EQ(pieces("你好。世", {"。"}), "你|好#"); }
+TEST(TextStream, StopsInsideMultibyteText) {
+  EXPECT_EQ(pieces("你好。世", {"。"}), "你|好#");
+}
 
 TEST(TextStream, SaysThatItStopped) {
   const Tokenizer tokenizer = byte_tokenizer();

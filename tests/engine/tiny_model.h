@@ -71,7 +71,8 @@ inline ModelLayout tiny_layout(const ModelConfig& c) {
   return layout;
 }
 
-// Weights uniform in +-2 / sqrt(columns), norms around 1: activations stay lively through the layers.
+// Weights uniform in +-2 / sqrt(columns), norms around 1: activations stay lively through the
+// layers.
 inline std::unique_ptr<WeightSource> tiny_weights(const ModelLayout& layout, uint64_t seed) {
   Random random(seed);
   HostBuffer buffer = HostBuffer::create(layout.size_bytes(), "a test").value();

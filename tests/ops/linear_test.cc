@@ -74,17 +74,20 @@ std::vector<double> rounded_row(const float* x, int64_t columns) {
   return row;
 }
 
-// Sum of the magnitudes of what a kernel adds up: scale * u and the minimum are separate terms.
+// Sum of the magnitudes of what a kernel adds up: scale * u and the minimum (or minus the offset
+// times the scale) are separate terms where the input is rounded.
 double term_magnitude(const Weight& weight, int64_t row, const std::vector<float>& values,
-                      const std::vector<double>& input) {
+                      const std::vector<double>& input, bool rounded) {
   double sum = 0;
-  double minimum = 0;
+  double correction = 0;
   for (int64_t c = 0; c < weight.columns; ++c) {
-    if (weight.format.has_minimum() && c % 16 == 0) {
-      const std::byte* tile = weight.tile(row / kTileRows);
-      minimum = std::fabs(scale_at(weight.format, tile, row % kTileRows, c).minimum);
+    if (rounded && c % 16 == 0) {
+      const ScaleAndMinimum s =
+          scale_at(weight.format, weight.tile(row / kTileRows), row % kTileRows, c);
+      correction = std::fabs(weight.format.meaning == CodeMeaning::iq4nl ? 128.0 * s.scale
+                                                                         : 1.0 * s.minimum);
     }
-    sum += (std::fabs(static_cast<double>(values[c])) + 2 * minimum) * std::fabs(input[c]);
+    sum += (std::fabs(static_cast<double>(values[c])) + 2 * correction) * std::fabs(input[c]);
   }
   return sum;
 }
@@ -104,7 +107,8 @@ void expect_close(const Weight& weight, const Tensor& x, const std::vector<float
       if (rounded) input = rounded_row(values, weight.columns);
       double sum = 0;
       for (int64_t c = 0; c < weight.columns; ++c) sum += static_cast<double>(row[c]) * input[c];
-      const double tolerance = term_magnitude(weight, r, row, input) * terms * 0x1p-24 + 1e-37;
+      const double tolerance =
+          term_magnitude(weight, r, row, input, rounded) * terms * 0x1p-24 + 1e-37;
       ASSERT_NEAR(y[i * weight.rows + r], sum, tolerance)
           << name(weight.format) << " row " << r << " of " << weight.rows << ", input " << i;
     }

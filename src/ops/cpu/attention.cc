@@ -41,6 +41,7 @@ class Step {
         scratch_(scratch.data()) {
     CHECK(layout_.bytes() <= static_cast<int64_t>(scratch.size()), "scratch of {} bytes, needs {}",
           scratch.size(), layout_.bytes());
+    CHECK(reinterpret_cast<uintptr_t>(scratch_) % kScratchAlignment == 0, "unaligned scratch");
     const int64_t group = arguments_.q.shape[1] / layer_.kv_heads;
     heads_per_unit_ = std::min(group, kAttentionQueries);
     rows_per_unit_ = kAttentionQueries / heads_per_unit_;

@@ -2,10 +2,11 @@
 //
 // Bound by reading the cache in decode (a key is used by the few query heads of its group), by
 // fused multiply-adds in prefill (by 32 query rows). One kernel serves both, so both give the same
-// numbers: 16 tokens of keys at a time are turned into floats in the first-level cache, and all
-// query rows take their scores from there; after the soft-max of the chunk the values go the same
-// way. A query row's score is one sum over head_dim in kLanes lanes, its output one sum over tokens
-// in ascending order, whatever the block of rows it is computed in.
+// numbers: 32 tokens at a time are turned into floats in the first-level cache, keys transposed so
+// that a lane is a token and a score needs no sum across lanes, and all query rows work from there.
+// (Lanes along head_dim would save decode the transposition, which hides behind the reading, but
+// cost prefill 45 instructions a 16 scores.) A score is one sum over head_dim in ascending order,
+// an output one sum over tokens in ascending order, whatever block of rows computes it.
 //
 // Included by files compiled for an instruction set: all functions are members of a template over
 // Simd, and nothing of the standard library that has a body is used.
@@ -30,101 +31,144 @@ struct AttentionKernel {
 
   static Floats load_element(const float* p) { return Simd::load(p); }
 
-  // `count` tokens of `dim` numbers from consecutive slots as floats, rows padded with zeros.
+  // kLanes numbers, those from `count` on 0.
   template <typename Element, Floats (*kLoad)(const Element*)>
-  static void convert(const Element* from, int64_t count, int64_t dim, int64_t padded_dim,
-                      float* to) {
-    const int64_t whole = dim / kLanes * kLanes;
-    for (int64_t t = 0; t < count; ++t, from += dim, to += padded_dim) {
-      for (int64_t i = 0; i < whole; i += kLanes) Simd::store(to + i, kLoad(from + i));
-      if (whole == padded_dim) continue;
-      for (int64_t i = whole; i < padded_dim; i += kLanes) {
-        Element last[kLanes] = {};
-        for (int64_t j = 0; j < kLanes && i + j < dim; ++j) last[j] = from[i + j];
-        Simd::store(to + i, kLoad(last));
-      }
-    }
+  static Floats load_part(const Element* from, int64_t count) {
+    if (count >= kLanes) return kLoad(from);
+    Element part[kLanes] = {};
+    for (int64_t j = 0; j < count; ++j) part[j] = from[j];
+    return kLoad(part);
   }
 
-  // Tokens [first, first + count) of the context into the tile, run of slots by run of slots.
-  static void load_tile(const AttentionChunk& a, Side side, int64_t first, int64_t count) {
-    const int64_t element_bytes = a.type == CacheType::f32 ? 4 : 2;
-    const int64_t head_bytes = a.page_tokens * a.head_dim * element_bytes;
+  // Where each of `count` tokens from `first` on begins, and the last one again to the tile's end.
+  static void find_rows(const AttentionChunk& a, Side side, int64_t first, int64_t count,
+                        const std::byte* (&rows)[kAttentionTile]) {
+    const int64_t token_bytes = a.head_dim * (a.type == CacheType::f32 ? 4 : 2);
     const int64_t head = a.kv_head + (side == Side::values ? a.kv_heads : 0);
-    float* to = a.tile;
-    while (count > 0) {
-      const int64_t page = first / a.page_tokens;
-      const int64_t slot = first - page * a.page_tokens;
-      const int64_t run = smaller(count, a.page_tokens - slot);
-      const std::byte* from = a.data + a.pages[page] * a.page_stride_bytes + head * head_bytes +
-                              slot * a.head_dim * element_bytes;
-      const auto* halves = reinterpret_cast<const uint16_t*>(from);
-      switch (a.type) {
-        case CacheType::f32:
-          convert<float, load_element>(reinterpret_cast<const float*>(from), run, a.head_dim,
-                                       a.padded_dim, to);
-          break;
-        case CacheType::f16:
-          convert<uint16_t, Simd::load_f16>(halves, run, a.head_dim, a.padded_dim, to);
-          break;
-        case CacheType::bf16:
-          convert<uint16_t, Simd::load_bf16>(halves, run, a.head_dim, a.padded_dim, to);
-          break;
-      }
-      to += run * a.padded_dim;
-      first += run;
-      count -= run;
+    int64_t page = first / a.page_tokens, slot = first % a.page_tokens;
+    int64_t t = 0;
+    while (t < count) {
+      const std::byte* row = a.data + a.pages[page] * a.page_stride_bytes +
+                             (head * a.page_tokens + slot) * token_bytes;
+      const int64_t end = smaller(count, t + a.page_tokens - slot);
+      for (; t < end; ++t, row += token_bytes) rows[t] = row;
+      ++page;
+      slot = 0;
+    }
+    for (; t < kAttentionTile; ++t) rows[t] = rows[count - 1];
+  }
+
+  // The pages are too short for the processor to foresee the next one.
+  static void prefetch_rows(const AttentionChunk& a, Side side, int64_t first, int64_t count) {
+    const std::byte* rows[kAttentionTile];
+    find_rows(a, side, first, count, rows);
+    const int64_t token_bytes = a.head_dim * (a.type == CacheType::f32 ? 4 : 2);
+    for (int64_t t = 0; t < count; ++t) {
+      for (int64_t i = 0; i < token_bytes; i += 64) Simd::prefetch(rows[t] + i);
     }
   }
 
-  // scores[q][t] = queries[q] . tile[t] for kQueries rows and all tokens of the tile (those beyond
-  // the chunk's end hold leftovers, and their scores are not read).
-  template <int kQueries>
-  static void score_block(const float* queries, const float* tile, int64_t dim, float* scores) {
-    constexpr int kBlock = Simd::kQueryBlock;
-    for (int64_t t = 0; t < kAttentionTile; t += 4) {
-      const float* keys = tile + t * dim;
-      Floats x[kBlock][4];
-      for (int q = 0; q < kQueries; ++q) {
-        for (int k = 0; k < 4; ++k) x[q][k] = Simd::zero();
-      }
+  // tile[dim][token].
+  template <typename Element, Floats (*kLoad)(const Element*)>
+  static void load_transposed(const std::byte* const* rows, int64_t dim, float* tile) {
+    for (int64_t t = 0; t < kAttentionTile; t += kLanes) {
       for (int64_t i = 0; i < dim; i += kLanes) {
-        Floats key[4];
-        for (int k = 0; k < 4; ++k) key[k] = Simd::load(keys + k * dim + i);
-        for (int q = 0; q < kQueries; ++q) {
-          const Floats query = Simd::load(queries + q * dim + i);
-          for (int k = 0; k < 4; ++k) x[q][k] = Simd::multiply_add(query, key[k], x[q][k]);
+        Floats x[kLanes];
+        for (int64_t r = 0; r < kLanes; ++r) {
+          const auto* row = reinterpret_cast<const Element*>(rows[t + r]);
+          x[r] = load_part<Element, kLoad>(row + i, dim - i);
         }
-      }
-      if constexpr (kQueries == 1) {
-        for (int k = 0; k < 4; ++k) scores[t + k] = Simd::sum(x[0][k]);
-      } else {
-        float* out[kBlock];
-        for (int q = 0; q < kBlock; ++q) {
-          const int from = q < kQueries ? q : kQueries - 1;
-          out[q] = scores + from * kAttentionScores + t;
-          for (int k = 0; k < 4; ++k) x[q][k] = x[from][k];
-        }
-        Simd::store_sums(x, out);
+        Simd::transpose(x);
+        for (int64_t r = 0; r < kLanes; ++r) Simd::store(tile + (i + r) * kAttentionTile + t, x[r]);
       }
     }
   }
 
-  static void score_tile(const AttentionChunk& a, int64_t first) {
-    constexpr int64_t kBlock = Simd::kQueryBlock;
-    for (int64_t q = 0; q < a.query_count; q += kBlock) {
-      const float* queries = a.queries + q * a.padded_dim;
-      float* scores = a.scores + q * kAttentionScores + first;
-      const int64_t rows = smaller(kBlock, a.query_count - q);
-      if (rows == kBlock) {
-        score_block<kBlock>(queries, a.tile, a.padded_dim, scores);
-      } else if (rows == 1) {
-        score_block<1>(queries, a.tile, a.padded_dim, scores);
-      } else if (rows == 2) {
-        score_block<smaller(2, kBlock)>(queries, a.tile, a.padded_dim, scores);
-      } else {
-        score_block<smaller(3, kBlock)>(queries, a.tile, a.padded_dim, scores);
+  // tile[token][padded_dim].
+  template <typename Element, Floats (*kLoad)(const Element*)>
+  static void load_straight(const std::byte* const* rows, int64_t count, int64_t dim,
+                            int64_t padded_dim, float* tile) {
+    for (int64_t t = 0; t < count; ++t, tile += padded_dim) {
+      const auto* row = reinterpret_cast<const Element*>(rows[t]);
+      for (int64_t i = 0; i < padded_dim; i += kLanes) {
+        Simd::store(tile + i, load_part<Element, kLoad>(row + i, dim - i));
       }
+    }
+  }
+
+  template <typename Element, Floats (*kLoad)(const Element*)>
+  static void load_tile_of(const AttentionChunk& a, Side side, const std::byte* const* rows,
+                           int64_t count) {
+    if (side == Side::keys) {
+      load_transposed<Element, kLoad>(rows, a.head_dim, a.tile);
+    } else {
+      load_straight<Element, kLoad>(rows, count, a.head_dim, a.padded_dim, a.tile);
+    }
+  }
+
+  // Tokens from `first` of the chunk on into the tile.
+  static void load_tile(const AttentionChunk& a, Side side, int64_t first) {
+    const int64_t count = smaller(kAttentionTile, a.token_count - first);
+    const int64_t next = first + kAttentionTile;
+    if (next < a.token_count) {
+      prefetch_rows(a, side, a.first_token + next, smaller(kAttentionTile, a.token_count - next));
+    }
+    const std::byte* rows[kAttentionTile];
+    find_rows(a, side, a.first_token + first, count, rows);
+    switch (a.type) {
+      case CacheType::f32:
+        return load_tile_of<float, load_element>(a, side, rows, count);
+      case CacheType::f16:
+        return load_tile_of<uint16_t, Simd::load_f16>(a, side, rows, count);
+      case CacheType::bf16:
+        return load_tile_of<uint16_t, Simd::load_bf16>(a, side, rows, count);
+    }
+  }
+
+  // scores[q][t] = queries[q] . key t, for kQueries rows and all tokens of the tile (those beyond
+  // the chunk's end repeat its last, and their scores are not read).
+  template <int kQueries>
+  static void score_block(const AttentionChunk& a, int64_t q, int64_t first) {
+    // Few rows take more keys at a time, for enough independent sums.
+    constexpr int kVectors =
+        kQueries > 2 ? Simd::kScoreVectors : static_cast<int>(smaller(4, kAttentionTile / kLanes));
+    const float* queries = a.queries + q * a.padded_dim;
+    for (int64_t t = 0; t < kAttentionTile; t += kVectors * kLanes) {
+      Floats x[kQueries][kVectors];
+      for (int r = 0; r < kQueries; ++r) {
+        for (int v = 0; v < kVectors; ++v) x[r][v] = Simd::zero();
+      }
+      const float* keys = a.tile + t;
+      for (int64_t i = 0; i < a.head_dim; ++i, keys += kAttentionTile) {
+        Floats key[kVectors];
+        for (int v = 0; v < kVectors; ++v) key[v] = Simd::load(keys + v * kLanes);
+        for (int r = 0; r < kQueries; ++r) {
+          const Floats query = Simd::broadcast(queries[r * a.padded_dim + i]);
+          for (int v = 0; v < kVectors; ++v) x[r][v] = Simd::multiply_add(query, key[v], x[r][v]);
+        }
+      }
+      float* scores = a.scores + q * kAttentionScores + first + t;
+      for (int r = 0; r < kQueries; ++r) {
+        for (int v = 0; v < kVectors; ++v) {
+          Simd::store(scores + r * kAttentionScores + v * kLanes, x[r][v]);
+        }
+      }
+    }
+  }
+
+  // visit.operator()<n>(first row) for blocks of kBlock rows, then for what remains of `count`.
+  template <int kBlock, typename Visit>
+  static void in_blocks(int64_t count, const Visit& visit) {
+    int64_t q = 0;
+    for (; q + kBlock <= count; q += kBlock) visit.template operator()<kBlock>(q);
+    for (; q + 4 <= count; q += 4) visit.template operator()<4>(q);
+    switch (count - q) {
+      case 3:
+        return visit.template operator()<3>(q);
+      case 2:
+        return visit.template operator()<2>(q);
+      case 1:
+        return visit.template operator()<1>(q);
     }
   }
 
@@ -148,21 +192,20 @@ struct AttentionKernel {
     *sum = n > 0 ? Simd::sum(total) : 0.0f;
   }
 
-  // weighted[q] += sum over `count` tokens of weights[q][t] * tile[t], on columns [begin, end) as
-  // far as whole blocks of kVectors vectors reach; returns where they ended.
+  // weighted[q] += sum over tokens [begin, end) of weights[q][t] * tile[t], on columns from
+  // `column` on as far as whole blocks of kVectors vectors reach; returns where they ended.
   template <int kQueries, int kVectors>
-  static int64_t weigh_columns(const AttentionChunk& a, int64_t q, int64_t first, int64_t count,
-                               int64_t begin) {
+  static int64_t weigh_columns(const AttentionChunk& a, int64_t q, const float* weights,
+                               int64_t begin, int64_t end, int64_t column) {
     const int64_t dim = a.padded_dim;
-    const float* weights = a.scores + q * kAttentionScores + first;
-    for (; begin + kVectors * kLanes <= dim; begin += kVectors * kLanes) {
-      float* out = a.weighted + q * dim + begin;
+    for (; column + kVectors * kLanes <= dim; column += kVectors * kLanes) {
+      float* out = a.weighted + q * dim + column;
       Floats x[kQueries][kVectors];
       for (int r = 0; r < kQueries; ++r) {
         for (int v = 0; v < kVectors; ++v) x[r][v] = Simd::load(out + r * dim + v * kLanes);
       }
-      const float* values = a.tile + begin;
-      for (int64_t t = 0; t < count; ++t, values += dim) {
+      const float* values = a.tile + begin * dim + column;
+      for (int64_t t = begin; t < end; ++t, values += dim) {
         Floats value[kVectors];
         for (int v = 0; v < kVectors; ++v) value[v] = Simd::load(values + v * kLanes);
         for (int r = 0; r < kQueries; ++r) {
@@ -175,41 +218,45 @@ struct AttentionKernel {
         for (int v = 0; v < kVectors; ++v) Simd::store(out + r * dim + v * kLanes, x[r][v]);
       }
     }
-    return begin;
+    return column;
   }
 
   template <int kQueries, int kVectors>
-  static void weigh(const AttentionChunk& a, int64_t q, int64_t first, int64_t count) {
-    int64_t done = weigh_columns<kQueries, kVectors>(a, q, first, count, 0);
-    if constexpr (kVectors > 2) done = weigh_columns<kQueries, 2>(a, q, first, count, done);
-    weigh_columns<kQueries, 1>(a, q, first, count, done);
+  static void weigh(const AttentionChunk& a, int64_t q, int64_t first, int64_t begin, int64_t end) {
+    if (begin >= end) return;
+    const float* weights = a.scores + q * kAttentionScores + first;
+    int64_t column = weigh_columns<kQueries, kVectors>(a, q, weights, begin, end, 0);
+    if constexpr (kVectors > 2) {
+      column = weigh_columns<kQueries, 2>(a, q, weights, begin, end, column);
+    }
+    weigh_columns<kQueries, 1>(a, q, weights, begin, end, column);
   }
 
-  // Rows of a block end at different tokens only at the causal edge; there they go one by one.
-  static void weigh_tile(const AttentionChunk& a, int64_t first) {
-    constexpr int64_t kBlock = 4;
-    for (int64_t q = 0; q < a.query_count; q += kBlock) {
-      int64_t counts[kBlock];
-      bool equal = q + kBlock <= a.query_count;
-      for (int64_t r = 0; r < kBlock && q + r < a.query_count; ++r) {
-        const int64_t left = a.limits[q + r] - first;
-        counts[r] = left < 0 ? 0 : smaller(left, kAttentionTile);
-        equal = equal && counts[r] == counts[0];
-      }
-      if (equal) {
-        weigh<kBlock, Simd::kVectorBlock>(a, q, first, counts[0]);
-        continue;
-      }
-      for (int64_t r = 0; r < kBlock && q + r < a.query_count; ++r) {
-        weigh<1, 2 * Simd::kVectorBlock>(a, q + r, first, counts[r]);
+  // Rows of a block end at different tokens only at the causal edge: together as far as all of them
+  // reach, then one by one.
+  template <int kQueries>
+  static void weigh_block(const AttentionChunk& a, int64_t q, int64_t first) {
+    constexpr int kVectors = kQueries > 2 ? Simd::kValueVectors : 2 * Simd::kValueVectors;
+    int64_t ends[kQueries];
+    int64_t common = kAttentionTile;
+    for (int r = 0; r < kQueries; ++r) {
+      const int64_t left = a.limits[q + r] - first;
+      ends[r] = left < 0 ? 0 : smaller(left, kAttentionTile);
+      common = smaller(common, ends[r]);
+    }
+    weigh<kQueries, kVectors>(a, q, first, 0, common);
+    if constexpr (kQueries > 1) {
+      for (int r = 0; r < kQueries; ++r) {
+        weigh<1, 2 * Simd::kValueVectors>(a, q + r, first, common, ends[r]);
       }
     }
   }
 
   static void chunk(const AttentionChunk& a) {
     for (int64_t t = 0; t < a.token_count; t += kAttentionTile) {
-      load_tile(a, Side::keys, a.first_token + t, smaller(kAttentionTile, a.token_count - t));
-      score_tile(a, t);
+      load_tile(a, Side::keys, t);
+      in_blocks<Simd::kScoreQueries>(
+          a.query_count, [&]<int kQueries>(int64_t q) { score_block<kQueries>(a, q, t); });
     }
     for (int64_t q = 0; q < a.query_count; ++q) {
       softmax(a.scores + q * kAttentionScores, a.limits[q], a.maxima + q, a.sums + q);
@@ -218,8 +265,9 @@ struct AttentionKernel {
       Simd::store(a.weighted + i, Simd::zero());
     }
     for (int64_t t = 0; t < a.token_count; t += kAttentionTile) {
-      load_tile(a, Side::values, a.first_token + t, smaller(kAttentionTile, a.token_count - t));
-      weigh_tile(a, t);
+      load_tile(a, Side::values, t);
+      in_blocks<Simd::kValueQueries>(
+          a.query_count, [&]<int kQueries>(int64_t q) { weigh_block<kQueries>(a, q, t); });
     }
   }
 

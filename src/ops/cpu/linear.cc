@@ -21,49 +21,77 @@ int64_t padded(int64_t columns) {
 
 constexpr int64_t kSumRows = 64;  // activation rows of one kernel call: 4 KiB of sums on the stack
 
-// Rows [begin, begin + 16) of one task for activation rows [first, first + m), m <= kSumRows.
-void tile_times_rows(const LinearKernels& kernels, const ActivationRows& x, const LinearTask& task,
-                     int64_t begin, int64_t first, int64_t m) {
+// Rows [begin, begin + rows) of one weight, made ready for many activation rows.
+struct WeightTile {
+  const LinearTask& task;
+  int64_t begin;
+  int64_t rows;
+  bool rounded;     // integer sums: grouped codes times rounded activations
+  Storage storage;  // else plain values of this storage
+  const std::byte* plain;
+};
+
+// Precise mode dequantizes a grouped tile into memory that each thread keeps.
+const std::byte* dequantize_tile(const Weight& weight, int64_t begin, int64_t rows) {
+  thread_local std::vector<float> values;
+  values.resize(static_cast<size_t>(kTileRows * weight.columns));
+  for (int64_t r = 0; r < rows; ++r) {
+    dequantize_row(weight, begin + r, values.data() + r * weight.columns);
+  }
+  return reinterpret_cast<const std::byte*>(values.data());
+}
+
+WeightTile make_tile(const LinearTask& task, int64_t begin, bool rounded_input) {
   const Weight& weight = *task.weight;
-  const int64_t rows = std::min(kTileRows, weight.rows - begin);
+  const bool grouped = weight.format.storage == Storage::grouped;
+  WeightTile tile = {.task = task,
+                     .begin = begin,
+                     .rows = std::min(kTileRows, weight.rows - begin),
+                     .rounded = grouped && rounded_input,
+                     .storage = grouped ? Storage::f32 : weight.format.storage,
+                     .plain = nullptr};
+  if (grouped && !rounded_input) {
+    tile.plain = dequantize_tile(weight, begin, tile.rows);
+  } else if (!grouped) {
+    const int64_t value_bytes = weight.format.storage == Storage::f32 ? 4 : 2;
+    tile.plain = weight.data + begin * weight.columns * value_bytes;
+  }
+  return tile;
+}
+
+// Activation rows [first, first + m), m <= kSumRows.
+void tile_times_rows(const LinearKernels& kernels, const ActivationRows& x, const WeightTile& tile,
+                     int64_t first, int64_t m) {
+  const Weight& weight = *tile.task.weight;
   alignas(64) float sums[kSumRows * kTileRows];
-  if (weight.format.storage == Storage::grouped && x.rounded()) {
-    const int64_t columns = padded(weight.columns);
+  if (tile.rounded) {
+    const int64_t columns = padded(weight.columns), blocks = columns / kBlockColumns;
     kernels.grouped({.format = &weight.format,
-                     .tile = weight.tile(begin / kTileRows),
+                     .tile = weight.tile(tile.begin / kTileRows),
                      .columns = columns,
                      .m = m,
                      .codes = x.codes + first * columns,
-                     .scales = x.scales + first * columns / 32,
-                     .half_sums = x.half_sums + first * columns / 16,
+                     .scales = x.scales + first * blocks,
+                     .group_sums = groups_in_block(weight.format) == 2
+                                       ? x.half_sums + first * blocks * 2
+                                       : x.block_sums + first * blocks,
                      .sums = sums});
   } else {
-    PlainArguments plain = {.storage = weight.format.storage,
-                            .rows = rows,
-                            .columns = weight.columns,
-                            .m = m,
-                            .x = x.values.row<float>(first),
-                            .x_stride = x.values.strides[0],
-                            .sums = sums};
-    if (weight.format.storage == Storage::grouped) {
-      thread_local std::vector<float> dequantized;
-      dequantized.resize(static_cast<size_t>(kTileRows * weight.columns));
-      for (int64_t r = 0; r < rows; ++r) {
-        dequantize_row(weight, begin + r, dequantized.data() + r * weight.columns);
-      }
-      plain.storage = Storage::f32;
-      plain.weight = reinterpret_cast<const std::byte*>(dequantized.data());
-    } else {
-      plain.weight =
-          weight.data + begin * weight.columns * (weight.format.storage == Storage::f32 ? 4 : 2);
-    }
-    kernels.plain(plain);
+    kernels.plain({.storage = tile.storage,
+                   .weight = tile.plain,
+                   .rows = tile.rows,
+                   .columns = weight.columns,
+                   .m = m,
+                   .x = x.values.row<float>(first),
+                   .x_stride = x.values.strides[0],
+                   .sums = sums});
   }
+  const float* bias = tile.task.bias;
   for (int64_t i = 0; i < m; ++i) {
-    float* y = task.output.row<float>(first + i) + begin;
-    for (int64_t r = 0; r < rows; ++r) {
-      const float value = sums[i * kTileRows + r] + (task.bias ? task.bias[begin + r] : 0.0f);
-      y[r] = task.mode == OutputMode::add ? y[r] + value : value;
+    float* y = tile.task.output.row<float>(first + i) + tile.begin;
+    for (int64_t r = 0; r < tile.rows; ++r) {
+      const float value = sums[i * kTileRows + r] + (bias ? bias[tile.begin + r] : 0.0f);
+      y[r] = tile.task.mode == OutputMode::add ? y[r] + value : value;
     }
   }
 }
@@ -74,37 +102,59 @@ int64_t tiles_of(const LinearTask& task) {
 
 }  // namespace
 
+namespace {
+
+// Where the parts of rounded rows lie in scratch; each begins on a cache line.
+struct RoundedLayout {
+  RoundedLayout(int64_t rows, int64_t columns) : blocks(padded(columns) / kBlockColumns) {
+    const auto lines = [](int64_t bytes) { return (bytes + 63) / 64 * 64; };
+    scales = lines(rows * blocks * kBlockColumns);
+    block_sums = scales + lines(rows * blocks * 4);
+    half_sums = block_sums + lines(rows * blocks * 4);
+    bytes = half_sums + lines(rows * blocks * 8);
+  }
+  int64_t blocks;
+  int64_t scales, block_sums, half_sums, bytes;
+
+  RoundedRow row(std::byte* scratch, int64_t i) const {
+    return {.codes = reinterpret_cast<int8_t*>(scratch) + i * blocks * kBlockColumns,
+            .scales = reinterpret_cast<float*>(scratch + scales) + i * blocks,
+            .block_sums = reinterpret_cast<float*>(scratch + block_sums) + i * blocks,
+            .half_sums = reinterpret_cast<float*>(scratch + half_sums) + i * blocks * 2};
+  }
+};
+
+}  // namespace
+
 int64_t activation_scratch_bytes(int64_t rows, int64_t columns) {
-  const int64_t c = padded(columns);
-  return (rows * c + 63) / 64 * 64 + (rows * c / 32 * 4 + 63) / 64 * 64 + rows * c / 16 * 4;
+  return RoundedLayout(rows, columns).bytes;
 }
 
 ActivationRows prepare_activations(ThreadPool& pool, const Tensor& x, std::span<std::byte> scratch,
                                    Precision precision) {
   ActivationRows rows{.values = x};
   if (precision == Precision::full) return rows;
-  const int64_t m = x.rows(), c = padded(x.columns());
-  CHECK(static_cast<int64_t>(scratch.size()) >= activation_scratch_bytes(m, x.columns()),
-        "scratch of {} bytes", scratch.size());
-  auto* codes = reinterpret_cast<int8_t*>(scratch.data());
-  auto* scales = reinterpret_cast<float*>(codes + (m * c + 63) / 64 * 64);
-  auto* half_sums = reinterpret_cast<int32_t*>(reinterpret_cast<std::byte*>(scales) +
-                                               (m * c / 32 * 4 + 63) / 64 * 64);
+  const int64_t m = x.rows();
+  const RoundedLayout layout(m, x.columns());
+  CHECK(static_cast<int64_t>(scratch.size()) >= layout.bytes, "scratch of {} bytes, {} needed",
+        scratch.size(), layout.bytes);
   const LinearKernels& kernels = linear_kernels_for(linear_isa());
   const auto round_rows = [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      kernels.round_row(x.row<float>(i), x.columns(), codes + i * c, scales + i * c / 32,
-                        half_sums + i * c / 16);
+      kernels.round_row(x.row<float>(i), x.columns(), layout.row(scratch.data(), i));
     }
   };
+  // A parallel region costs more than rounding a few rows.
   if (m <= 4) {
     round_rows(0, m);
   } else {
     pool.parallel_for(m, round_rows);
   }
-  rows.codes = codes;
-  rows.scales = scales;
-  rows.half_sums = half_sums;
+  const RoundedRow first = layout.row(scratch.data(), 0);
+  rows.codes = first.codes;
+  rows.scales = first.scales;
+  rows.block_sums = first.block_sums;
+  rows.half_sums = first.half_sums;
   return rows;
 }
 
@@ -128,8 +178,9 @@ void linear(ThreadPool& pool, const ActivationRows& x, std::span<const LinearTas
       };
       for (int64_t tile = first_tile(begin_bytes), end = first_tile(end_bytes); tile < end;
            ++tile) {
+        const WeightTile ready = make_tile(task, tile * kTileRows, x.rounded());
         for (int64_t i = 0; i < m; i += kSumRows) {
-          tile_times_rows(kernels, x, task, tile * kTileRows, i, std::min(kSumRows, m - i));
+          tile_times_rows(kernels, x, ready, i, std::min(kSumRows, m - i));
         }
       }
       task_begin += bytes;

@@ -39,32 +39,23 @@ void configure(int quads) {
 
 using Body = GroupedBody<Vnni512>;
 
-// The float step of 16 rows: sums[i] += scale * sx * ints[i] (+ minimum * sx * sum(xq)).
+// The float step of 16 activation rows for group `group` of a block.
 struct FloatStep {
   const GroupedArguments& a;
   int64_t block, group, groups;
   Body::Scales scales;
-  int32_t offset;
-  bool has_minimum;
 
   void operator()(const int32_t (*ints)[16], int64_t first_row) const {
     const int64_t blocks = a.columns / kBlockColumns;
+    const float* sx = a.scales + first_row * blocks + block;
+    const float* sums = a.group_sums + (first_row * blocks + block) * groups + group;
+    float* y = a.sums + first_row * kTileRows;
     for (int64_t i = 0; i < kTileM; ++i) {
-      const int64_t row = first_row + i;
-      const float sx = a.scales[row * blocks + block];
-      const int32_t* halves = a.half_sums + (row * blocks + block) * 2;
-      const int32_t sum = groups == 2 ? halves[group] : halves[0] + halves[1];
-      const __m512i exact =
-          _mm512_add_epi32(_mm512_load_si512(ints[i]), _mm512_set1_epi32(-offset * sum));
-      float* y = a.sums + row * kTileRows;
-      __m512 total = _mm512_loadu_ps(y);
-      total = _mm512_fmadd_ps(_mm512_cvtepi32_ps(exact),
-                              _mm512_mul_ps(scales.scale, _mm512_set1_ps(sx)), total);
-      if (has_minimum) {
-        total =
-            _mm512_fmadd_ps(scales.minimum, _mm512_set1_ps(sx * static_cast<float>(sum)), total);
-      }
-      _mm512_storeu_ps(y, total);
+      const __m512 scale = _mm512_mul_ps(scales.scale, _mm512_set1_ps(sx[i * blocks]));
+      __m512 total = _mm512_loadu_ps(y + i * kTileRows);
+      total = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_load_si512(ints[i])), scale, total);
+      total = _mm512_fmadd_ps(scales.correction, _mm512_set1_ps(sums[i * blocks * groups]), total);
+      _mm512_storeu_ps(y + i * kTileRows, total);
     }
   }
 };
@@ -74,7 +65,7 @@ template <Unpacking U>
 void tiles_as(const GroupedArguments& a, int64_t m) {
   const Format& format = *a.format;
   const bool has_minimum = format.has_minimum();
-  const int64_t groups = format.group < kBlockColumns ? kBlockColumns / format.group : 1;
+  const int64_t groups = groups_in_block(format);
   const int64_t quads = 8 / groups;
   const int64_t section_blocks = header_columns(format) / kBlockColumns;
   const int64_t scale_bytes = block_scale_bytes(format);
@@ -90,13 +81,8 @@ void tiles_as(const GroupedArguments& a, int64_t m) {
       alignas(64) __m512i codes[8];
       Vnni512::unpack<U>(at + scale_bytes, 0, codes);
       for (int64_t g = 0; g < groups; ++g) {
-        const FloatStep step = {a,
-                                block,
-                                g,
-                                groups,
-                                Body::group_scales(format, header, at, g, 0),
-                                Body::code_offset<U>(has_minimum),
-                                has_minimum};
+        const FloatStep step = {a, block, g, groups,
+                                Body::group_scales<U>(format, header, at, g, 0)};
         _tile_loadd(4, codes + g * quads, 64);
         const int8_t* x = a.codes + block * kBlockColumns + g * quads * 4;
         int64_t row = 0;
@@ -153,7 +139,7 @@ void grouped(const GroupedArguments& a) {
   rest.m = a.m - whole;
   rest.codes += whole * a.columns;
   rest.scales += whole * blocks;
-  rest.half_sums += whole * blocks * 2;
+  rest.group_sums += whole * blocks * groups_in_block(*a.format);
   rest.sums += whole * kTileRows;
   linear_kernels_avx512().grouped(rest);
 }

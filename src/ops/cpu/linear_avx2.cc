@@ -13,18 +13,16 @@ namespace {
 struct Madd256 {
   using Floats = __m256;
   using Ints = __m256i;
-  using Codes = __m256i;  // one quad of 8 rows; unsigned up to 6 bits, signed for u8 and iq4nl
+  using Codes = __m256i;  // one quad of 8 rows, unsigned
   static constexpr int64_t kRows = 8;
   static constexpr int kActivationRows = 4;
 
+  // Codes of 8 bits: their pair sums overflow int16, so nibbles are multiplied apart.
   template <Unpacking U>
-  static constexpr bool kSigned = U == Unpacking::u8 || U == Unpacking::iq4nl;
+  static constexpr bool kWide = U == Unpacking::u8 || U == Unpacking::iq4nl;
+  // Quads whose pair sums fit into int16: u * 127 * 2 * quads <= 32767 (wide codes: u of a nibble).
   template <Unpacking U>
-  static constexpr int32_t kTaken = kSigned<U> ? 128 : 0;  // by unpack, from each code
-  // Quads whose pair sums fit into int16: u * 127 * 2 * quads <= 32767.
-  template <Unpacking U>
-  static constexpr int kQuadsPerSum = kSigned<U>           ? 1
-                                      : U == Unpacking::u6 ? 2
+  static constexpr int kQuadsPerSum = U == Unpacking::u6   ? 2
                                       : U == Unpacking::u5 ? 4
                                                            : 8;
 
@@ -97,14 +95,15 @@ struct Madd256 {
   static void unpack(const std::byte* codes, int64_t first_row, Codes (&out)[8]) {
     const std::byte* p = codes + first_row * 4;
     if constexpr (U == Unpacking::u8) {
-      const __m256i flip = _mm256_set1_epi8(static_cast<char>(0x80));
-      for (int q = 0; q < 8; ++q) out[q] = _mm256_xor_si256(vector(p, q), flip);
+      for (int q = 0; q < 8; ++q) out[q] = vector(p, q);
     } else if constexpr (U == Unpacking::u4) {
       nibbles(p, out);
     } else if constexpr (U == Unpacking::iq4nl) {
       nibbles(p, out);
+      // T + 128 is unsigned.
+      const __m128i signed_table = _mm_loadu_si128(reinterpret_cast<const __m128i*>(kIq4nl.data()));
       const __m256i table = _mm256_broadcastsi128_si256(
-          _mm_loadu_si128(reinterpret_cast<const __m128i*>(kIq4nl.data())));
+          _mm_xor_si128(signed_table, _mm_set1_epi8(static_cast<char>(0x80))));
       for (int q = 0; q < 8; ++q) out[q] = _mm256_shuffle_epi8(table, out[q]);
     } else if constexpr (U == Unpacking::u6) {
       Codes high[8];
@@ -120,34 +119,43 @@ struct Madd256 {
     }
   }
 
-  template <Unpacking U>
   static __m256i pair_sums(Codes codes, const int8_t* x) {
     int32_t four;
     std::memcpy(&four, x, 4);
-    const __m256i xq = _mm256_set1_epi32(four);
-    if constexpr (kSigned<U>) {
-      // |u| * sign(u) x: 128 * 127 * 2 < 32768, and |-128| is 128 as an unsigned byte.
-      return _mm256_maddubs_epi16(_mm256_abs_epi8(codes), _mm256_sign_epi8(xq, codes));
-    }
-    return _mm256_maddubs_epi16(codes, xq);
+    return _mm256_maddubs_epi16(codes, _mm256_set1_epi32(four));
+  }
+  static Ints widen(__m256i pairs) { return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)); }
+
+  template <Unpacking U, int Quads>
+  [[gnu::always_inline]] static inline Ints dot(const Codes* codes, const int8_t* x) {
+    if constexpr (kWide<U>) return wide_dot<Quads>(codes, x);
+    Ints sum = _mm256_setzero_si256();
+    constexpr int kStep = kQuadsPerSum<U> < Quads ? kQuadsPerSum<U> : Quads;
+    unrolled<Quads / kStep>([&](auto part) {
+      constexpr int kFirst = part * kStep;
+      __m256i pairs = pair_sums(codes[kFirst], x + kFirst * 4);
+      unrolled<kStep - 1>([&](auto q) {
+        constexpr int kQuad = kFirst + q + 1;
+        pairs = _mm256_add_epi16(pairs, pair_sums(codes[kQuad], x + kQuad * 4));
+      });
+      sum = _mm256_add_epi32(sum, widen(pairs));
+    });
+    return sum;
   }
 
-  template <Unpacking U>
-  static Ints dot(const Codes* codes, const int8_t* x, int quads, int32_t start) {
-    Ints sum = _mm256_set1_epi32(start);
-    const __m256i ones = _mm256_set1_epi16(1);
-    for (int q = 0; q < quads;) {
-      __m256i pairs = pair_sums<U>(codes[q], x + q * 4);
-      const int end = q + kQuadsPerSum<U> < quads ? q + kQuadsPerSum<U> : quads;
-      for (++q; q < end; ++q) pairs = _mm256_add_epi16(pairs, pair_sums<U>(codes[q], x + q * 4));
-      sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, ones));
-    }
-    return sum;
+  template <int Quads>
+  [[gnu::always_inline]] static inline Ints wide_dot(const Codes* codes, const int8_t* x) {
+    __m256i low = _mm256_setzero_si256(), high = _mm256_setzero_si256();
+    unrolled<Quads>([&](auto q) {
+      low = _mm256_add_epi16(low, pair_sums(part<0>(codes[q], 15), x + q * 4));
+      high = _mm256_add_epi16(high, pair_sums(part<4>(codes[q], 15), x + q * 4));
+    });
+    return _mm256_add_epi32(widen(low), _mm256_slli_epi32(widen(high), 4));
   }
 };
 
 // xq = round(x / sx) for a block of 32 columns at a time, through a buffer at the ragged end.
-void round_row(const float* x, int64_t columns, int8_t* codes, float* scales, int32_t* half_sums) {
+void round_row(const float* x, int64_t columns, const RoundedRow& out) {
   const int64_t blocks = (columns + kBlockColumns - 1) / kBlockColumns;
   for (int64_t block = 0; block < blocks; ++block) {
     const float* at = x + block * kBlockColumns;
@@ -166,21 +174,23 @@ void round_row(const float* x, int64_t columns, int8_t* codes, float* scales, in
     const __m256 inverse = _mm256_set1_ps(scale > 0 ? 1.0f / scale : 0.0f);
     __m256i q[4];
     for (int i = 0; i < 4; ++i) q[i] = _mm256_cvtps_epi32(_mm256_mul_ps(values[i], inverse));
+    int32_t sums[2];
     for (int half = 0; half < 2; ++half) {
-      alignas(32) int32_t sums[8];
-      _mm256_store_si256(reinterpret_cast<__m256i*>(sums),
+      alignas(32) int32_t lanes[8];
+      _mm256_store_si256(reinterpret_cast<__m256i*>(lanes),
                          _mm256_add_epi32(q[half * 2], q[half * 2 + 1]));
-      int32_t sum = 0;
-      for (const int32_t s : sums) sum += s;
-      half_sums[block * 2 + half] = sum;
+      sums[half] = 0;
+      for (const int32_t lane : lanes) sums[half] += lane;
+      out.half_sums[block * 2 + half] = scale * static_cast<float>(sums[half]);
     }
+    out.block_sums[block] = scale * static_cast<float>(sums[0] + sums[1]);
+    out.scales[block] = scale;
     // Packing interleaves the 128-bit halves; the permutation puts the 4-byte pieces back in order.
     const __m256i packed =
         _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
     _mm256_storeu_si256(
-        reinterpret_cast<__m256i*>(codes + block * kBlockColumns),
+        reinterpret_cast<__m256i*>(out.codes + block * kBlockColumns),
         _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
-    scales[block] = scale;
   }
 }
 

@@ -9,7 +9,7 @@ namespace shoehorn {
 namespace {
 
 // xq = round(x / sx) for a block of 32 columns at a time.
-void round_row(const float* x, int64_t columns, int8_t* codes, float* scales, int32_t* half_sums) {
+void round_row(const float* x, int64_t columns, const RoundedRow& out) {
   const int64_t blocks = (columns + kBlockColumns - 1) / kBlockColumns;
   for (int64_t block = 0; block < blocks; ++block) {
     const int64_t c = block * kBlockColumns;
@@ -25,11 +25,13 @@ void round_row(const float* x, int64_t columns, int8_t* codes, float* scales, in
     const __m512 inverse = _mm512_set1_ps(scale > 0 ? 1.0f / scale : 0.0f);
     const __m512i qa = _mm512_cvtps_epi32(_mm512_mul_ps(a, inverse));
     const __m512i qb = _mm512_cvtps_epi32(_mm512_mul_ps(b, inverse));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + c), _mm512_cvtsepi32_epi8(qa));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + c + 16), _mm512_cvtsepi32_epi8(qb));
-    scales[block] = scale;
-    half_sums[block * 2] = _mm512_reduce_add_epi32(qa);
-    half_sums[block * 2 + 1] = _mm512_reduce_add_epi32(qb);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out.codes + c), _mm512_cvtsepi32_epi8(qa));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out.codes + c + 16), _mm512_cvtsepi32_epi8(qb));
+    const int32_t first_sum = _mm512_reduce_add_epi32(qa), second_sum = _mm512_reduce_add_epi32(qb);
+    out.scales[block] = scale;
+    out.block_sums[block] = scale * static_cast<float>(first_sum + second_sum);
+    out.half_sums[block * 2] = scale * static_cast<float>(first_sum);
+    out.half_sums[block * 2 + 1] = scale * static_cast<float>(second_sum);
   }
 }
 

@@ -10,40 +10,37 @@
 namespace shoehorn {
 namespace {
 
-int code_value(const Format& format, int u) {
-  switch (format.meaning) {
-    case CodeMeaning::symmetric:
-      return u - (1 << (format.bits - 1));
-    case CodeMeaning::iq4nl:
-      return kIq4nl[static_cast<size_t>(u)];
-    case CodeMeaning::with_minimum:
-      return u;
-  }
-  return u;
+// The number that a code stands for in integer sums, and c / scale of linear.h for formats without
+// a minimum.
+int unsigned_code(const Format& format, int u) {
+  return format.meaning == CodeMeaning::iq4nl ? kIq4nl[static_cast<size_t>(u)] + 128 : u;
+}
+float middle(const Format& format) {
+  return format.meaning == CodeMeaning::iq4nl ? 128.0f : static_cast<float>(1 << (format.bits - 1));
 }
 
 void grouped(const GroupedArguments& a) {
   const Format& format = *a.format;
   const int64_t blocks = a.columns / kBlockColumns;
-  const int64_t group = format.group < kBlockColumns ? format.group : kBlockColumns;
+  const int64_t groups = groups_in_block(format);
+  const int64_t width = kBlockColumns / groups;
   for (int64_t i = 0; i < a.m * kTileRows; ++i) a.sums[i] = 0;
   for (int64_t block = 0; block < blocks; ++block) {
     const int64_t column = block * kBlockColumns;
     const BlockCodes codes = unpack_codes(format, a.tile + block_offsets(format, column).codes);
-    for (int64_t begin = 0; begin < kBlockColumns; begin += group) {
+    for (int64_t g = 0; g < groups; ++g) {
       for (int64_t r = 0; r < kTileRows; ++r) {
-        const ScaleAndMinimum s = scale_at(format, a.tile, r, column + begin);
+        const ScaleAndMinimum s = scale_at(format, a.tile, r, column + g * width);
+        const float c = format.has_minimum() ? s.minimum : s.scale * -middle(format);
         for (int64_t i = 0; i < a.m; ++i) {
-          const int8_t* x = a.codes + i * a.columns + column;
-          const float sx = a.scales[i * blocks + block];
-          int32_t dot = 0, sum = 0;
-          for (int64_t c = begin; c < begin + group; ++c) {
-            dot += code_value(format, codes[r][c]) * x[c];
-            sum += x[c];
+          const int8_t* x = a.codes + i * a.columns + column + g * width;
+          int32_t dot = 0;
+          for (int64_t k = 0; k < width; ++k) {
+            dot += unsigned_code(format, codes[r][g * width + k]) * x[k];
           }
           float& y = a.sums[i * kTileRows + r];
-          y = std::fma(static_cast<float>(dot), s.scale * sx, y);
-          if (format.has_minimum()) y = std::fma(s.minimum, sx * static_cast<float>(sum), y);
+          y = std::fma(static_cast<float>(dot), s.scale * a.scales[i * blocks + block], y);
+          y = std::fma(c, a.group_sums[(i * blocks + block) * groups + g], y);
         }
       }
     }
@@ -73,7 +70,7 @@ void plain(const PlainArguments& a) {
   }
 }
 
-void round_row(const float* x, int64_t columns, int8_t* codes, float* scales, int32_t* half_sums) {
+void round_row(const float* x, int64_t columns, const RoundedRow& out) {
   const int64_t blocks = (columns + kBlockColumns - 1) / kBlockColumns;
   for (int64_t block = 0; block < blocks; ++block) {
     const int64_t begin = block * kBlockColumns;
@@ -83,16 +80,17 @@ void round_row(const float* x, int64_t columns, int8_t* codes, float* scales, in
     }
     const float scale = largest / 127.0f;
     const float inverse = scale > 0 ? 1.0f / scale : 0.0f;
-    scales[block] = scale;
-    for (int64_t half = 0; half < 2; ++half) {
-      int32_t sum = 0;
-      for (int64_t c = begin + half * 16; c < begin + half * 16 + 16; ++c) {
-        const int code = c < columns ? static_cast<int>(std::nearbyint(x[c] * inverse)) : 0;
-        codes[c] = static_cast<int8_t>(code);
-        sum += code;
-      }
-      half_sums[block * 2 + half] = sum;
+    out.scales[block] = scale;
+    int32_t sums[2] = {};
+    for (int64_t i = 0; i < kBlockColumns; ++i) {
+      const int64_t c = begin + i;
+      const int code = c < columns ? static_cast<int>(std::nearbyint(x[c] * inverse)) : 0;
+      out.codes[c] = static_cast<int8_t>(code);
+      sums[i / 16] += code;
     }
+    out.block_sums[block] = scale * static_cast<float>(sums[0] + sums[1]);
+    out.half_sums[block * 2] = scale * static_cast<float>(sums[0]);
+    out.half_sums[block * 2 + 1] = scale * static_cast<float>(sums[1]);
   }
 }
 

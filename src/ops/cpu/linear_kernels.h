@@ -16,10 +16,10 @@ struct GroupedArguments {
   const std::byte* tile;
   int64_t columns;  // a multiple of 32
   int64_t m;
-  const int8_t* codes;       // [m, columns]
-  const float* scales;       // [m, columns / 32]
-  const int32_t* half_sums;  // [m, columns / 16]
-  float* sums;               // out: [m, 16]
+  const int8_t* codes;      // [m, columns]
+  const float* scales;      // [m, columns / 32]
+  const float* group_sums;  // sx * sum(xq) of each group in a block: [m, columns / 32 * groups]
+  float* sums;              // out: [m, 16]
 };
 
 // Up to 16 rows of a plain weight times m float rows. A product sum runs over the lanes of a vector
@@ -36,13 +36,23 @@ struct PlainArguments {
   float* sums;  // out: [m, 16]
 };
 
+// One activation row, rounded by blocks of 32 columns and padded with zeros to a multiple of 32.
+struct RoundedRow {
+  int8_t* codes;      // [columns]
+  float* scales;      // sx: [columns / 32]
+  float* block_sums;  // sx * sum(xq): [columns / 32]
+  float* half_sums;   // the same of each 16 columns: [columns / 16]
+};
+
+// Groups that share one block of 32 columns: 2 where they have 16.
+inline int64_t groups_in_block(const Format& format) {
+  return format.group < kBlockColumns ? 2 : 1;
+}
+
 struct LinearKernels {
   void (*grouped)(const GroupedArguments&);
   void (*plain)(const PlainArguments&);
-  // One row: xq = round(x / sx) by blocks of 32 columns, the row padded with zeros to a multiple
-  // of 32.
-  void (*round_row)(const float* x, int64_t columns, int8_t* codes, float* scales,
-                    int32_t* half_sums);
+  void (*round_row)(const float* x, int64_t columns, const RoundedRow& out);
 };
 
 const LinearKernels& linear_kernels_generic();

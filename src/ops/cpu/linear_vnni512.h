@@ -16,8 +16,6 @@ struct Vnni512 {
   using Codes = __m512i;  // one quad of 16 rows, unsigned
   static constexpr int64_t kRows = 16;
   static constexpr int kActivationRows = 8;
-  template <Unpacking U>
-  static constexpr int32_t kTaken = 0;  // by unpack, from each code
 
   static Floats zero() { return _mm512_setzero_ps(); }
   static Floats broadcast(float x) { return _mm512_set1_ps(x); }
@@ -111,14 +109,14 @@ struct Vnni512 {
     }
   }
 
-  template <Unpacking U>
-  static Ints dot(const Codes* codes, const int8_t* x, int quads, int32_t start) {
-    Ints sum = _mm512_set1_epi32(start);
-    for (int q = 0; q < quads; ++q) {
+  template <Unpacking U, int Quads>
+  [[gnu::always_inline]] static inline Ints dot(const Codes* codes, const int8_t* x) {
+    Ints sum = _mm512_setzero_si512();
+    unrolled<Quads>([&](auto q) {
       int32_t four;
       std::memcpy(&four, x + q * 4, 4);
       sum = _mm512_dpbusd_epi32(sum, codes[q], _mm512_set1_epi32(four));
-    }
+    });
     return sum;
   }
 };

@@ -11,8 +11,12 @@ namespace shoehorn {
 struct Avx2 {
   using Floats = __m256;
   static constexpr int64_t kLanes = 8;
-  static constexpr int kQueryBlock = 2;   // attention: scores of 2 queries x 4 keys at a time
-  static constexpr int kVectorBlock = 2;  // attention: 4 queries x 2 vectors of values at a time
+  // Attention: scores of 6 queries x 2 vectors of keys, outputs of 6 queries x 2 vectors of values
+  // at a time: 12 sums to hide the latency of a multiply-add, and 16 registers hold no more.
+  static constexpr int kScoreQueries = 6;
+  static constexpr int kScoreVectors = 2;
+  static constexpr int kValueQueries = 6;
+  static constexpr int kValueVectors = 2;
 
   static Floats zero() { return _mm256_setzero_ps(); }
   static Floats broadcast(float x) { return _mm256_set1_ps(x); }
@@ -64,23 +68,23 @@ struct Avx2 {
     return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
   }
 
-  // out[query][key] = sum of the lanes of x[query][key], each in the order of sum().
-  static void store_sums(const Floats (&x)[2][4], float* const (&out)[2]) {
-    const __m256 t0 = fold_halves(x[0][0], x[1][0]), t1 = fold_halves(x[0][1], x[1][1]);
-    const __m256 t2 = fold_halves(x[0][2], x[1][2]), t3 = fold_halves(x[0][3], x[1][3]);
-    const __m256 t01 = fold_pairs(t0, t1), t23 = fold_pairs(t2, t3);
-    const __m256 sums =
-        _mm256_add_ps(_mm256_shuffle_ps(t01, t23, 0x88), _mm256_shuffle_ps(t01, t23, 0xDD));
-    _mm_storeu_ps(out[0], _mm256_castps256_ps128(sums));
-    _mm_storeu_ps(out[1], _mm256_extractf128_ps(sums, 1));
-  }
-  static Floats fold_halves(Floats a, Floats b) {  // [a0+a4 .. a3+a7, b0+b4 .. b3+b7]
-    return _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
-  }
-  static Floats fold_pairs(Floats a, Floats b) {  // a half: [a0+a2, a1+a3, b0+b2, b1+b3]
-    const __m256d x = _mm256_castps_pd(a), y = _mm256_castps_pd(b);
-    return _mm256_add_ps(_mm256_castpd_ps(_mm256_unpacklo_pd(x, y)),
-                         _mm256_castpd_ps(_mm256_unpackhi_pd(x, y)));
+  // Row i of the result: lane i of each row.
+  static void transpose(Floats (&x)[8]) {
+    for (int i = 0; i < 8; i += 4) {  // 4 x 4 in each half
+      const __m256d a = _mm256_castps_pd(_mm256_unpacklo_ps(x[i], x[i + 1]));
+      const __m256d b = _mm256_castps_pd(_mm256_unpackhi_ps(x[i], x[i + 1]));
+      const __m256d c = _mm256_castps_pd(_mm256_unpacklo_ps(x[i + 2], x[i + 3]));
+      const __m256d d = _mm256_castps_pd(_mm256_unpackhi_ps(x[i + 2], x[i + 3]));
+      x[i] = _mm256_castpd_ps(_mm256_unpacklo_pd(a, c));
+      x[i + 1] = _mm256_castpd_ps(_mm256_unpackhi_pd(a, c));
+      x[i + 2] = _mm256_castpd_ps(_mm256_unpacklo_pd(b, d));
+      x[i + 3] = _mm256_castpd_ps(_mm256_unpackhi_pd(b, d));
+    }
+    for (int i = 0; i < 4; ++i) {  // then the halves
+      const __m256 low = x[i], high = x[i + 4];
+      x[i] = _mm256_permute2f128_ps(low, high, 0x20);
+      x[i + 4] = _mm256_permute2f128_ps(low, high, 0x31);
+    }
   }
 
   // Rotary pairs (x0, x1), (x2, x3), ..: lanes swapped within pairs; each of kLanes / 2 factors

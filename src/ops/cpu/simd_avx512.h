@@ -11,8 +11,12 @@ namespace shoehorn {
 struct Avx512 {
   using Floats = __m512;
   static constexpr int64_t kLanes = 16;
-  static constexpr int kQueryBlock = 4;   // attention: scores of 4 queries x 4 keys at a time
-  static constexpr int kVectorBlock = 4;  // attention: 4 queries x 4 vectors of values at a time
+  // Attention: scores of 8 queries x 2 vectors of keys, outputs of 4 queries x 4 vectors of values
+  // at a time: 16 sums, and few loads for so many multiply-adds.
+  static constexpr int kScoreQueries = 8;
+  static constexpr int kScoreVectors = 2;
+  static constexpr int kValueQueries = 4;
+  static constexpr int kValueVectors = 4;
 
   static Floats zero() { return _mm512_setzero_ps(); }
   static Floats broadcast(float x) { return _mm512_set1_ps(x); }
@@ -58,32 +62,29 @@ struct Avx512 {
     return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
   }
 
-  // out[query][key] = sum of the lanes of x[query][key], each in the order of sum().
-  static void store_sums(const Floats (&x)[4][4], float* const (&out)[4]) {
-    const __m512 t0 = fold_to_fours(x[0][0], x[1][0], x[2][0], x[3][0]);
-    const __m512 t1 = fold_to_fours(x[0][1], x[1][1], x[2][1], x[3][1]);
-    const __m512 t2 = fold_to_fours(x[0][2], x[1][2], x[2][2], x[3][2]);
-    const __m512 t3 = fold_to_fours(x[0][3], x[1][3], x[2][3], x[3][3]);
-    const __m512 t01 = fold_pairs(t0, t1), t23 = fold_pairs(t2, t3);
-    const __m512 sums =
-        _mm512_add_ps(_mm512_shuffle_ps(t01, t23, 0x88), _mm512_shuffle_ps(t01, t23, 0xDD));
-    _mm_storeu_ps(out[0], _mm512_castps512_ps128(sums));
-    _mm_storeu_ps(out[1], _mm512_extractf32x4_ps(sums, 1));
-    _mm_storeu_ps(out[2], _mm512_extractf32x4_ps(sums, 2));
-    _mm_storeu_ps(out[3], _mm512_extractf32x4_ps(sums, 3));
-  }
-  // Quarter k of the result: the four partial sums of argument k.
-  static Floats fold_to_fours(Floats a, Floats b, Floats c, Floats d) {
-    const __m512 ab = fold_halves(a, b), cd = fold_halves(c, d);
-    return _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xDD));
-  }
-  static Floats fold_halves(Floats a, Floats b) {  // [a0+a8 .. a7+a15, b0+b8 .. b7+b15]
-    return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xEE));
-  }
-  static Floats fold_pairs(Floats a, Floats b) {  // a quarter: [a0+a2, a1+a3, b0+b2, b1+b3]
-    const __m512d x = _mm512_castps_pd(a), y = _mm512_castps_pd(b);
-    return _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(x, y)),
-                         _mm512_castpd_ps(_mm512_unpackhi_pd(x, y)));
+  // Row i of the result: lane i of each row.
+  static void transpose(Floats (&x)[16]) {
+    for (int i = 0; i < 16; i += 4) {  // 4 x 4 in each quarter
+      const __m512d a = _mm512_castps_pd(_mm512_unpacklo_ps(x[i], x[i + 1]));
+      const __m512d b = _mm512_castps_pd(_mm512_unpackhi_ps(x[i], x[i + 1]));
+      const __m512d c = _mm512_castps_pd(_mm512_unpacklo_ps(x[i + 2], x[i + 3]));
+      const __m512d d = _mm512_castps_pd(_mm512_unpackhi_ps(x[i + 2], x[i + 3]));
+      x[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, c));
+      x[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, c));
+      x[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(b, d));
+      x[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(b, d));
+    }
+    for (int i = 0; i < 4; ++i) {  // then the quarters: row i + 4j holds column i + 4k in quarter k
+      const __m512 a = x[i], b = x[i + 4], c = x[i + 8], d = x[i + 12];
+      const __m512 ab_even = _mm512_shuffle_f32x4(a, b, 0x88);
+      const __m512 ab_odd = _mm512_shuffle_f32x4(a, b, 0xDD);
+      const __m512 cd_even = _mm512_shuffle_f32x4(c, d, 0x88);
+      const __m512 cd_odd = _mm512_shuffle_f32x4(c, d, 0xDD);
+      x[i] = _mm512_shuffle_f32x4(ab_even, cd_even, 0x88);
+      x[i + 4] = _mm512_shuffle_f32x4(ab_odd, cd_odd, 0x88);
+      x[i + 8] = _mm512_shuffle_f32x4(ab_even, cd_even, 0xDD);
+      x[i + 12] = _mm512_shuffle_f32x4(ab_odd, cd_odd, 0xDD);
+    }
   }
 
   // Rotary pairs (x0, x1), (x2, x3), ..: lanes swapped within pairs; each of kLanes / 2 factors

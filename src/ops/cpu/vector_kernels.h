@@ -11,7 +11,7 @@
 
 namespace shoehorn {
 
-inline constexpr int64_t kAttentionTile = 16;     // tokens whose keys are floats at a time
+inline constexpr int64_t kAttentionTile = 32;     // tokens that are floats at a time
 inline constexpr int64_t kAttentionQueries = 32;  // query rows that share one reading of a chunk
 inline constexpr int64_t kAttentionPadding = 16;  // head_dim is padded to a multiple, with zeros
 inline constexpr int64_t kAttentionScores = 256;  // kAttentionChunk
