@@ -563,6 +563,10 @@ range(3)
 range(1, 9, 2)
 range(3)[1]
 range(10)[2:5]
+range(4)[3:0:-1][::2]
+'ab' % [1]
+[1] | truncate(5)
+[{(1, [2]): 3}]
 range(10)[::-3] | list
 range(0, 5, 0)
 range(1000000000)

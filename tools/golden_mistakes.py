@@ -90,7 +90,7 @@ def with_scale(model, factor):
     return changed
 
 
-def changed_models(model, variant):
+def changed_models(model):
     """Mistakes that are a change of the model."""
     yield "eps times 10", changed_eps(model, 10)
     yield "attention scale times 1.1", with_scale(model, 1.1)
@@ -136,7 +136,8 @@ def check(model, variant, logits_of):
     exact_angles = with_rotary(model, model.model.rotary_emb.inv_freq,
                                model.model.rotary_emb.attention_scaling, torch.float64)
     rounding = change(logits_of(exact_angles))
-    mistakes = {name: change(logits_of(changed)) for name, changed in changed_models(model, variant)}
+    mistakes = {name: change(logits_of(changed))
+                for name, changed in changed_models(model)}
     for name, patch in patches(model, variant):
         with patch:
             mistakes[name] = change(logits_of(model))

@@ -82,8 +82,8 @@ VARIANTS = [
             "quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic",
             "weight_block_size": [128, 128]}}, dtype="f8_e4m3"),
     Variant("qwen2", 10, model_type="qwen2", changes={
-        **WITH_TOKENIZER, "head_dim": None, "hidden_size": 48, "num_hidden_layers": 1, "rms_norm_eps": 1e-6, "use_sliding_window": False,
-        "rope_theta": 1000000.0}, gguf_type="F16"),
+        **WITH_TOKENIZER, "head_dim": None, "hidden_size": 48, "num_hidden_layers": 1,
+        "rms_norm_eps": 1e-6, "use_sliding_window": False, "rope_theta": 1e6}, gguf_type="F16"),
     Variant("qwen2-tied", 11, model_type="qwen2",
             changes={"head_dim": None, "rms_norm_eps": 1e-6, "rope_theta": 1e4}),
 ]

@@ -124,7 +124,7 @@ def add_tokenizer(writer, tokens, token_types, merges, pre_tokenizer):
 
 
 def add_weights(writer, weights, config, matrix_type):
-    """weights: Hugging Face name -> f32 array. Matrices are stored as matrix_type, vectors as f32."""
+    """weights: Hugging Face name -> f32 array. Matrices become matrix_type, vectors stay f32."""
     for name, values in weights.items():
         heads = head_count(name, config["num_attention_heads"], config["num_key_value_heads"])
         if heads > 0 and config["model_type"] == "llama":

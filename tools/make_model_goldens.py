@@ -105,16 +105,21 @@ def write_json(path, value):
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def write_safetensors(path, tensors):
+    save_file(tensors, path, metadata={"format": "pt"})
+    path.chmod(0o644)  # save_file leaves it to its owner alone
+
+
 def write_shards(folder, tensors, count):
     if count == 1:
-        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+        write_safetensors(folder / "model.safetensors", tensors)
         return
     names = list(tensors)
     weight_map = {}
     for shard in range(count):
         file = f"model-{shard + 1:05}-of-{count:05}.safetensors"
         mine = names[shard * len(names) // count:(shard + 1) * len(names) // count]
-        save_file({name: tensors[name] for name in mine}, folder / file, metadata={"format": "pt"})
+        write_safetensors(folder / file, {name: tensors[name] for name in mine})
         weight_map.update({name: file for name in mine})
     total = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
     write_json(folder / "model.safetensors.index.json",

@@ -64,7 +64,7 @@ FILE_TYPE_F16 = 1
 
 
 def chunks(rows, columns, kind, random):
-    """The tensor's bytes, some blocks at a time. The weights' standard deviation: 1/sqrt(columns)."""
+    """The tensor's bytes, some blocks at a time. Weights deviate by 1/sqrt(columns)."""
     block_elements, block_bytes = gguf.GGML_QUANT_SIZES[kind]
     blocks = rows * columns // block_elements
     deviation = columns**-0.5
@@ -133,7 +133,8 @@ def write(path, shape_name, kind, tokenizer):
     tensors = list(tensors_of(config, kind))
     for name, dimensions, tensor_kind in tensors:
         if dimensions[-1] % gguf.GGML_QUANT_SIZES[tensor_kind][0] != 0:
-            sys.exit(f"{name}: {dimensions[-1]} columns are no multiple of a {tensor_kind.name} block")
+            sys.exit(f"{name}: {dimensions[-1]} columns are no whole number of {tensor_kind.name} "
+                     "blocks")
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_type("model")
     writer.add_name(f"random-{shape_name}-{kind.name.lower()}")

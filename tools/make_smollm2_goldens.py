@@ -187,7 +187,8 @@ def main():
     print(golden["perplexity"], file=sys.stderr)
     lines = json.dumps(golden, indent=1, ensure_ascii=False)
     # Numbers of a list on one line.
-    lines = re.sub(r"\[\s+([-\d.,e\s]+?)\s+\]", lambda m: "[" + re.sub(r"\s+", "", m[1]) + "]", lines)
+    lines = re.sub(r"\[\s+([-\d.,e\s]+?)\s+\]",
+                   lambda match: "[" + re.sub(r"\s+", "", match[1]) + "]", lines)
     (options.out / "goldens.json").write_text(lines + "\n", encoding="utf-8")
 
 

@@ -48,6 +48,9 @@ int main_checked(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     const bool asked = error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success);
+    if (const std::vector<std::string> unknown = app.remaining(true); !asked && !unknown.empty()) {
+      std::fprintf(stderr, "'%s' is not known here\n", unknown.front().c_str());
+    }
     app.exit(error);
     return asked ? 0 : 2;
   }

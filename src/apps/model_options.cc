@@ -25,8 +25,7 @@ void add_model_options(CLI::App& parser, ModelOptions& options) {
       ->capture_default_str();
   parser
       .add_option("--precision", options.precision,
-                  "fast: activations rounded to 8 bits for quantized weights; full: never rounded, "
-                  "several times slower")
+                  "fast: activations rounded to 8 bits; full: never rounded, far slower")
       ->check(CLI::IsMember({"fast", "full"}))
       ->capture_default_str();
 }

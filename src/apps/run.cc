@@ -170,12 +170,10 @@ void add_sampling_options(CLI::App& parser, ChatOptions& chat) {
                   "Longest answer in tokens (default: what the context holds)")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 24));
   parser.add_option("--temperature", sampling.temperature,
-                    "0: always the likeliest token; higher: more variety (default: the model's, "
-                    "else 0.6)");
+                    "0: always the likeliest token; higher: more variety (default 0.6)");
   parser.add_option("--top-k", sampling.top_k, "Choose among the k likeliest tokens (0: all)");
   parser.add_option("--top-p", sampling.top_p,
-                    "Choose among the likeliest tokens that reach this probability (default: the "
-                    "model's, else 0.95)");
+                    "Choose among the likeliest tokens that reach this probability (default 0.95)");
   parser.add_option("--min-p", sampling.min_p,
                     "Leave out tokens less likely than this part of the likeliest");
   parser.add_option("--repetition-penalty", sampling.repetition_penalty,

@@ -45,8 +45,8 @@ struct BpeScratch {
     int32_t id;
     uint32_t previous;
     uint32_t next;
-    uint32_t rank;    // of the merge with the next symbol
-    int32_t merged;   // that merge's token
+    uint32_t rank;   // of the merge with the next symbol
+    int32_t merged;  // that merge's token
   };
   std::vector<Symbol> symbols;
   std::vector<uint64_t> heap;  // rank << 32 | index of the left symbol

@@ -136,6 +136,13 @@ Result<fs::path> resolve(const fs::path& path) {
   return fail("{}: {}, found neither", path.string(), kExpected);
 }
 
+// The directory's own name, also of "." and "model/".
+std::string folder_name(const fs::path& directory) {
+  std::error_code ignored;
+  const fs::path whole = (fs::absolute(directory, ignored) / "").lexically_normal();
+  return whole.parent_path().filename().string();
+}
+
 std::string shape_text(const std::vector<int64_t>& shape) {
   std::string text;
   for (const int64_t size : shape) text += fmt::format("{}{}", text.empty() ? "[" : ", ", size);
@@ -189,9 +196,7 @@ struct Checkpoint::State {
     config = TRY(parse_model_config(text, config_path.string()));
     generation = TRY(hugging_face_generation(text, path));
     chat_template = TRY(hugging_face_template(path));
-    if (config.model_name.empty()) {
-      config.model_name = fs::absolute(path).lexically_normal().filename().string();
-    }
+    if (config.model_name.empty()) config.model_name = folder_name(path);
     files = TRY(Safetensors::open(path));
     return {};
   }

@@ -37,11 +37,12 @@ struct CodePointRange {
 // The lists that the deepseek regular expressions spell out, in the files' order.
 std::span<const CodePointRange> deepseek_llm_letters();
 std::span<const CodePointRange> deepseek_llm_punctuation();
-std::span<const CodePointRange> deepseek_cjk();     // deepseek-llm and deepseek-coder
+std::span<const CodePointRange> deepseek_cjk();  // deepseek-llm and deepseek-coder
 std::span<const CodePointRange> deepseek_v3_cjk();
 
 // The classes of every code point as `pre_tokenizer` needs them, one byte each (1.1 MB):
-// deepseek-llm's lists in place of \p{L} and \p{P}, and kCjk where the pre-tokenizer has such a stage.
+// deepseek-llm's lists in place of \p{L} and \p{P}, and kCjk where the pre-tokenizer has such a
+// stage.
 std::vector<uint8_t> character_classes(PreTokenizer pre_tokenizer);
 
 }  // namespace shoehorn

@@ -72,23 +72,25 @@ struct EncodeOptions {
 
 class Tokenizer {
  public:
-  // Errors: merges that name unknown tokens, ids out of range, an added token that is empty or longer than 1 KiB.
+  // Errors: merges that name unknown tokens, ids out of range, an added token that is empty or
+  // longer than 1 KiB.
   static Result<Tokenizer> create(TokenizerData data);
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();
 
-  // Any bytes are accepted; invalid UTF-8 is encoded byte by byte and round-trips. A byte that the vocabulary has no
-  // token for is dropped, as Hugging Face drops it: C0, C1 and F5 to FF, which are never UTF-8, for most models; some
-  // control characters and rare lead bytes more for SmolLM2. May be called from several threads.
+  // Any bytes are accepted; invalid UTF-8 is encoded byte by byte and round-trips. A byte that the
+  // vocabulary has no token for is dropped, as Hugging Face drops it: C0, C1 and F5 to FF, which
+  // are never UTF-8, for most models; some control characters and rare lead bytes more for SmolLM2.
+  // May be called from several threads.
   std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options = {}) const;
 
   // The bytes of one token; "" for ids that have none. Special tokens give their literal text.
   std::string_view token_bytes(int32_t id) const;
   std::string decode(std::span<const int32_t> ids, bool skip_special = false) const;
 
-  const TokenizerData& data() const;            // without its merges, which live on as a table
-  int32_t vocabulary_size() const;  // largest id + 1, holes included
+  const TokenizerData& data() const;  // without its merges, which live on as a table
+  int32_t vocabulary_size() const;    // largest id + 1, holes included
   bool is_special(int32_t id) const;
   bool is_unused(int32_t id) const;  // out of range, hole or padding row
   std::optional<int32_t> find(

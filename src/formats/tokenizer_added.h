@@ -34,8 +34,8 @@ class AddedTokenMatcher {
     std::string content;
     int32_t id;
   };
-  std::vector<Entry> entries_;                // by content
-  std::array<uint32_t, 257> first_byte_{};    // entries that begin with byte b: [b, b + 1)
+  std::vector<Entry> entries_;              // by content
+  std::array<uint32_t, 257> first_byte_{};  // entries that begin with byte b: [b, b + 1)
 };
 
 }  // namespace shoehorn

@@ -42,7 +42,8 @@ Result<PreTokenizerName> find_pre_tokenizer(const GgufFile& file) {
 // tokenizer.ggml.token_type
 enum TokenType : int64_t { kNormal = 1, kControl = 3, kUserDefined = 4, kUnused = 5 };
 
-// Sorts the tokens that are not plain into `data`. Converters name the padding rows of the embedding
+// Sorts the tokens that are not plain into `data`. Converters name the padding rows of the
+// embedding
 // "[PADn]" and call them user-defined.
 Result<void> classify_tokens(const GgufFile& file, TokenizerData& data) {
   const std::vector<int64_t> types = TRY(file.integers("tokenizer.ggml.token_type"));
@@ -78,7 +79,8 @@ Result<int32_t> token_id(const GgufFile& file, std::string_view key, size_t coun
 Result<const std::vector<std::string>*> required_strings(const GgufFile& file,
                                                          std::string_view key) {
   const std::vector<std::string>* strings = TRY(file.strings(key));
-  if (strings == nullptr) return fail("{}: {}: expected strings, found no such key", file.name(), key);
+  if (strings == nullptr)
+    return fail("{}: {}: expected strings, found no such key", file.name(), key);
   return strings;
 }
 
@@ -102,8 +104,8 @@ Result<TokenizerData> tokenizer_data_from_gguf(const GgufFile& file) {
   data.bos_token_id = TRY(token_id(file, "tokenizer.ggml.bos_token_id", data.tokens.size()));
   data.eos_token_id = TRY(token_id(file, "tokenizer.ggml.eos_token_id", data.tokens.size()));
   data.pad_token_id = TRY(token_id(file, "tokenizer.ggml.padding_token_id", data.tokens.size()));
-  data.add_bos_token = TRY(file.boolean_or("tokenizer.ggml.add_bos_token",
-                                           pre.add_bos && data.bos_token_id >= 0));
+  data.add_bos_token =
+      TRY(file.boolean_or("tokenizer.ggml.add_bos_token", pre.add_bos && data.bos_token_id >= 0));
   if (TRY(file.boolean_or("tokenizer.ggml.add_eos_token", false))) {
     return fail("{}: tokenizer.ggml.add_eos_token: expected false, found true", file.name());
   }

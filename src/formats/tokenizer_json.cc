@@ -25,8 +25,8 @@ Result<void> place(std::vector<std::string>& tokens, int32_t id, const std::stri
   const auto index = static_cast<size_t>(id);
   if (index >= tokens.size()) tokens.resize(index + 1);
   if (!tokens[index].empty() && tokens[index] != token) {
-    return fail("{}: expected one token at id {}, found {} and {}", where, id,
-                quote(tokens[index]), quote(token));
+    return fail("{}: expected one token at id {}, found {} and {}", where, id, quote(tokens[index]),
+                quote(token));
   }
   tokens[index] = token;
   return {};
@@ -122,10 +122,11 @@ Result<int32_t> find_token(const TokenizerData& data, const std::string& content
 Result<int32_t> config_token(const JsonFields& config, const char* key, const TokenizerData& data) {
   const json* value = config.find(key);
   if (value == nullptr) return -1;
-  const std::string content = value->is_object()
-                                  ? TRY(TRY(config.required_object(key)).string_or("content", ""))
+  const std::string content =
+      value->is_object() ? TRY(TRY(config.required_object(key)).string_or("content", ""))
                                   : TRY(config.string_or(key, ""));
-  return find_token(data, content, fmt::format("{}: {}", config.source(), key));
+                                  return find_token(data, content,
+                                                    fmt::format("{}: {}", config.source(), key));
 }
 
 // `template_bos`: the id of the token that tokenizer.json itself puts before a text, -1 for none.

@@ -80,7 +80,8 @@ std::vector<std::string> stages_of(PreTokenizer pre_tokenizer) {
   return {};
 }
 
-// \uHHHH, \u{H...} or \x{H...} at `regex[i]`, the backslash: its length, 0 where it is another escape.
+// \uHHHH, \u{H...} or \x{H...} at `regex[i]`, the backslash: its length, 0 where it is another
+// escape.
 size_t code_escape(std::string_view regex, size_t i, char32_t& code) {
   const std::string_view rest = regex.substr(i);
   size_t first = 2, last = 6, length = 6;
@@ -153,7 +154,8 @@ Result<std::vector<JsonFields>> elements(const JsonFields& node, const char* key
   return fields;
 }
 
-// Appends the stages of one pre_tokenizer object. `byte_level`: ByteLevel, which is the last, was met.
+// Appends the stages of one pre_tokenizer object. `byte_level`: ByteLevel, which is the last, was
+// met.
 Result<void> collect_stages(const JsonFields& node, int nesting, std::vector<std::string>& stages,
                             bool& byte_level) {
   const std::string_view type = text_of(node, "type");
@@ -174,7 +176,8 @@ Result<void> collect_stages(const JsonFields& node, int nesting, std::vector<std
     return {};
   }
   if (type != "ByteLevel") return node.wrong("type", "Sequence, Split, Digits or ByteLevel");
-  if (TRY(node.boolean_or("add_prefix_space", true))) return node.wrong("add_prefix_space", "false");
+  if (TRY(node.boolean_or("add_prefix_space", true)))
+    return node.wrong("add_prefix_space", "false");
   if (TRY(node.boolean_or("use_regex", true))) stages.push_back(kGpt2);
   byte_level = true;
   return {};

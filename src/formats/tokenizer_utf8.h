@@ -7,9 +7,10 @@ namespace shoehorn {
 
 struct Utf8Character {
   enum class State : uint8_t { valid, invalid, incomplete };
-  char32_t code = 0;    // where valid
-  uint32_t length = 0;  // bytes: of the character; of the malformed part (Unicode's "maximal subpart",
-                        // what one U+FFFD replaces); of the prefix that the text's end cuts short
+  char32_t code = 0;  // where valid
+  uint32_t length =
+      0;  // bytes: of the character; of the malformed part (Unicode's "maximal subpart",
+          // what one U+FFFD replaces); of the prefix that the text's end cuts short
   State state = State::invalid;
 };
 

@@ -1,4 +1,5 @@
-// The instruction set of the vector ops (all but linear); tests and benchmarks may force a lower one.
+// The instruction set of the vector ops (all but linear); tests and benchmarks may force a lower
+// one.
 #pragma once
 
 #include "base/cpu.h"

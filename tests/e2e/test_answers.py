@@ -6,7 +6,7 @@ from pathlib import Path
 
 from program import GREEDY, ProgramTest, default_model, shoehorn
 
-QUESTION = "What is the capital of France?"
+QUESTION = "Name the capital of France."
 
 
 class Answer(ProgramTest):

@@ -52,7 +52,7 @@ class Chat(ProgramTest):
         chat.wait_for("\n> ")
         chat.type("/help\n")
         self.assertIn("/reset", chat.wait_for("\n> "))
-        chat.type("What is the capital of France?\n")
+        chat.type("Name the capital of France.\n")
         self.assertIn("Paris", chat.wait_for("\n> "))
         chat.type("/stats\n")
         self.assertRegex(chat.wait_for("\n> "), r"tokens at [\d.]+/s")

@@ -90,19 +90,19 @@ TEST(TokenizerGguf, KnowsPreTokenizersAndTheirDefaults) {
     PreTokenizer pre_tokenizer;
     bool add_bos, nfc, ignore_merges;
   };
-  for (const Expected& expected : std::vector<Expected>{
-           {"deepseek-llm", PreTokenizer::deepseek_llm, true, false, false},
-           {"deepseek-coder", PreTokenizer::deepseek_coder, true, false, false},
-           {"deepseek-v3", PreTokenizer::deepseek_v3, true, false, false},
-           {"joyai-llm", PreTokenizer::deepseek_v3, true, false, false},
-           {"qwen2", PreTokenizer::qwen2, false, true, false},
-           {"deepseek-r1-qwen", PreTokenizer::qwen2, true, true, false},
-           {"llama-bpe", PreTokenizer::llama3, true, false, true},
-           {"llama3", PreTokenizer::llama3, true, false, true},
-           {"llama-v3", PreTokenizer::llama3, true, false, true},
-           {"smollm", PreTokenizer::smollm, false, false, false},
-           {"starcoder", PreTokenizer::smollm, false, false, false},
-           {"gpt-2", PreTokenizer::gpt2, false, false, false}}) {
+  for (const Expected& expected :
+       std::vector<Expected>{{"deepseek-llm", PreTokenizer::deepseek_llm, true, false, false},
+                             {"deepseek-coder", PreTokenizer::deepseek_coder, true, false, false},
+                             {"deepseek-v3", PreTokenizer::deepseek_v3, true, false, false},
+                             {"joyai-llm", PreTokenizer::deepseek_v3, true, false, false},
+                             {"qwen2", PreTokenizer::qwen2, false, true, false},
+                             {"deepseek-r1-qwen", PreTokenizer::qwen2, true, true, false},
+                             {"llama-bpe", PreTokenizer::llama3, true, false, true},
+                             {"llama3", PreTokenizer::llama3, true, false, true},
+                             {"llama-v3", PreTokenizer::llama3, true, false, true},
+                             {"smollm", PreTokenizer::smollm, false, false, false},
+                             {"starcoder", PreTokenizer::smollm, false, false, false},
+                             {"gpt-2", PreTokenizer::gpt2, false, false, false}}) {
     SCOPED_TRACE(expected.pre);
     Fields fields = good_fields();
     fields.pre = expected.pre;

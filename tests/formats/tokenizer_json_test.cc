@@ -12,7 +12,9 @@ namespace {
 
 using nlohmann::json;
 
-json golden(const std::string& family) { return json::parse(golden_file(family + ".json")); }
+json golden(const std::string& family) {
+  return json::parse(golden_file(family + ".json"));
+}
 
 Result<TokenizerData> parse(const json& file, const json& config = nullptr) {
   return parse_tokenizer_json(file.dump(), config.is_null() ? "" : config.dump(), "model");
@@ -76,11 +78,10 @@ TEST(TokenizerJson, ExpressionsMayBeWrittenWithEscapes) {
 
 TEST(TokenizerJson, TemplateOfThePostProcessorSaysWhetherBosIsAdded) {
   json file = golden("llama_bpe");
-  const json bos_first = {
-      {"type", "TemplateProcessing"},
-      {"single",
-       {{{"SpecialToken", {{"id", "<|begin_of_text|>"}, {"type_id", 0}}}},
-        {{"Sequence", {{"id", "A"}, {"type_id", 0}}}}}}};
+  const json bos_first = {{"type", "TemplateProcessing"},
+                          {"single",
+                           {{{"SpecialToken", {{"id", "<|begin_of_text|>"}, {"type_id", 0}}}},
+                            {{"Sequence", {{"id", "A"}, {"type_id", 0}}}}}}};
   file["post_processor"] = {{"type", "Sequence"},
                             {"processors", {{{"type", "ByteLevel"}}, bos_first}}};
   Result<TokenizerData> data = parse(file);
@@ -136,7 +137,8 @@ TEST(TokenizerJson, RefusesWhatWouldChangeResults) {
   const json file = golden("deepseek_llm");
   const std::vector<std::tuple<std::string, json, std::string>> cases = {
       {"/normalizer", {{"type", "NFKC"}}, "normalizer: type: expected NFC or Sequence"},
-      {"/normalizer", {{"type", "Sequence"}, {"normalizers", {{{"type", "Lowercase"}}}}},
+      {"/normalizer",
+       {{"type", "Sequence"}, {"normalizers", {{{"type", "Lowercase"}}}}},
        "normalizers[0]: type: expected NFC, found 'Lowercase'"},
       {"/normalizer", 7, "normalizer"},
       {"/decoder", nullptr, "decoder: expected an object"},
@@ -207,9 +209,9 @@ TEST(TokenizerJson, RefusesUnknownPreTokenizers) {
 
 TEST(TokenizerJson, RefusesTextThatIsNoJson) {
   const std::string good = golden_file("gpt_2.json");
-  for (const std::string& text : {std::string(), std::string("{"), std::string("[1]"),
-                                  std::string("{\"model\": \xFF}"), good.substr(0, 9000),
-                                  std::string(100000, '[')}) {
+  for (const std::string& text :
+       {std::string(), std::string("{"), std::string("[1]"), std::string("{\"model\": \xFF}"),
+        good.substr(0, 9000), std::string(100000, '[')}) {
     expect_error(parse_tokenizer_json(text, "", "dir"), {"dir/tokenizer.json: expected"});
   }
 }

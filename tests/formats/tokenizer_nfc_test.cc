@@ -21,8 +21,8 @@ std::string by_utf8proc(const std::string& text) {
   return result;
 }
 
-// What could make a text of such characters not NFC: a mark that reorders, a decomposition, a partner
-// before or after with which it composes.
+// What could make a text of such characters not NFC: a mark that reorders, a decomposition, a
+// partner before or after with which it composes.
 TEST(Nfc, PlainCharactersNeitherComposeNorReorder) {
   const std::vector<std::string> marks = {"\u0300", "\u0301", "\u0323", "\u3099", "\u11A8"};
   int64_t plain = 0;
@@ -61,7 +61,8 @@ TEST(Nfc, BytesThatAreNoUtf8StayAndDivideTheText) {
 
 TEST(Nfc, EqualsUtf8procOnRandomText) {
   Random random(23);
-  const std::u32string marks = U"\u0300\u0301\u0323\u0327\u0345\u093C\u3099\u05B0e\u00E9a\u1100\u1161\u11A8";
+  const std::u32string marks =
+      U"\u0300\u0301\u0323\u0327\u0345\u093C\u3099\u05B0e\u00E9a\u1100\u1161\u11A8";
   for (int i = 0; i < 5000; ++i) {
     std::string text = telling_text(random, random.below(10));
     for (uint64_t left = random.below(12); left > 0; --left) {

@@ -1,5 +1,4 @@
 // The hand-written pre-tokenizers against PCRE2 running the models' own regular expressions.
-#define PCRE2_CODE_UNIT_WIDTH 8
 #include <gtest/gtest.h>
 #include <pcre2.h>
 
@@ -130,7 +129,8 @@ class Regex {
 class Oracle {
  public:
   explicit Oracle(PreTokenizer pre_tokenizer) {
-    for (const std::string& expression : expressions(pre_tokenizer)) stages_.emplace_back(expression);
+    for (const std::string& expression : expressions(pre_tokenizer))
+      stages_.emplace_back(expression);
   }
   std::vector<std::string_view> split(std::string_view text) const {
     std::vector<std::string_view> pieces = {text}, next;
@@ -214,7 +214,7 @@ TEST(ScannerClasses, EqualThoseOfPcre2) {
       regex.split(text, pieces);
       const bool member = pieces.size() == 2;
       members += member;
-      ASSERT_EQ(member, (classes[code] & bit) != 0) 
+      ASSERT_EQ(member, (classes[code] & bit) != 0)
           << pattern << fmt::format(" U+{:04X}", static_cast<uint32_t>(code));
     }
     EXPECT_GT(members, 1) << pattern;

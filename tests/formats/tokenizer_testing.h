@@ -20,8 +20,9 @@ std::string identifier(PreTokenizer pre_tokenizer);
 
 std::string utf8(char32_t code);
 
-// `length` characters drawn from some hundred that the pre-tokenizers tell apart: all kinds of spaces,
-// contractions, the borders of East Asian ranges, marks, numbers, symbols, unassigned code points.
+// `length` characters drawn from some hundred that the pre-tokenizers tell apart: all kinds of
+// spaces, contractions, the borders of East Asian ranges, marks, numbers, symbols, unassigned code
+// points.
 std::string telling_text(Random& random, uint64_t length);
 
 // Bytes with as much broken UTF-8 as whole characters.

@@ -13,14 +13,17 @@ namespace {
 shoehorn::ChatTemplateInput conversation() {
   using Json = nlohmann::ordered_json;
   static const Json kInput = Json::parse(
-      R"({"messages": [{"role": "system", "content": "Be \u00e9 brief. "},
-                       {"role": "user", "content": [{"type": "text", "text": "a\nb  c"}]},
-                       {"role": "assistant", "content": null, "reasoning": "so",
-                        "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": {"x": [1, 2.5, null]}}}]},
-                       {"role": "tool", "content": "<think>x</think>\n\u4f60\u597d"}],
-          "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "items": 1}}}],
-          "variables": {"i": 7, "f": 2.5, "t": true, "n": null, "s": "Hello, World", "l": [3, 1, 2],
-                        "d": {"a": 1, "b": [1, {"c": null}]}}})",
+      R"({
+        "messages": [
+          {"role": "system", "content": "Be \u00e9 brief. "},
+          {"role": "user", "content": [{"type": "text", "text": "a\nb  c"}]},
+          {"role": "assistant", "content": null, "reasoning": "so",
+           "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": {"x": [1, 2.5]}}}]},
+          {"role": "tool", "content": "<think>x</think>\n\u4f60\u597d"}],
+        "tools": [{"type": "function",
+                   "function": {"name": "f", "parameters": {"type": "object", "items": 1}}}],
+        "variables": {"i": 7, "f": 2.5, "t": true, "n": null, "s": "Hello, World", "l": [3, 1, 2],
+                      "d": {"a": 1, "b": [1, {"c": null}]}}})",
       nullptr, false);
   return {.messages = kInput["messages"],
           .tools = kInput["tools"],

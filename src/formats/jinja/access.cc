@@ -77,6 +77,7 @@ Value index(Interpreter& interpreter, const Value& object, int64_t at) {
 // Python's slice.indices().
 struct Range {
   int64_t start = 0;
+  int64_t stop = 0;
   int64_t step = 1;
   int64_t count = 0;
 };
@@ -94,10 +95,10 @@ Result<Range> indices(std::span<const Value, 3> bounds, int64_t size) {
   const bool has_start = bounds[0].present() && bounds[0].kind != Kind::none;
   const bool has_stop = bounds[1].present() && bounds[1].kind != Kind::none;
   range.start = back ? high : low;
-  int64_t stop = back ? low : high;
+  range.stop = back ? low : high;
   if (has_start) range.start = bound(TRY(integer_or("slice", "start", bounds[0], 0)));
-  if (has_stop) stop = bound(TRY(integer_or("slice", "stop", bounds[1], 0)));
-  const int64_t distance = back ? range.start - stop : stop - range.start;
+  if (has_stop) range.stop = bound(TRY(integer_or("slice", "stop", bounds[1], 0)));
+  const int64_t distance = back ? range.start - range.stop : range.stop - range.start;
   const int64_t stride = back ? -range.step : range.step;
   range.count = distance <= 0 ? 0 : (distance + stride - 1) / stride;
   return range;
@@ -199,7 +200,7 @@ Result<Value> Interpreter::slice(const Value& object, std::span<const Value, 3> 
     const int64_t* old = object.sequence->range;
     result.sequence->range[0] = old[0] + range.start * old[2];
     result.sequence->range[2] = old[2] * range.step;
-    result.sequence->range[1] = result.sequence->range[0] + range.count * result.sequence->range[2];
+    result.sequence->range[1] = old[0] + range.stop * old[2];
   }
   return result;
 }

@@ -23,7 +23,7 @@ inline constexpr size_t kMaximumItems = size_t{1} << 20;          // one list or
 inline constexpr size_t kMaximumMemoryBytes = size_t{256} << 20;  // all values of one rendering
 inline constexpr int64_t kMaximumSteps = 10'000'000;
 inline constexpr int kMaximumSyntaxDepth = 200;  // nested statements, or terms of one expression
-inline constexpr int kMaximumDepth = 1500;       // evaluation, macros that call macros included
+inline constexpr int kMaximumDepth = 600;        // evaluation, macros that call macros included
 inline constexpr int kMaximumDataDepth = 200;    // lists in lists
 
 // Hands out bytes that live as long as it does. The limit is soft: what passes it is still given,

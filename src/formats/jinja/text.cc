@@ -279,7 +279,7 @@ bool is_cased(std::string_view text, bool upper) {
 }
 
 size_t find_part(std::string_view text, std::string_view part, size_t from) {
-  if (from > text.size()) return std::string_view::npos;
+  if (from > text.size() || text.size() - from < part.size()) return std::string_view::npos;
   if (part.empty()) return from;
   const void* found = memmem(text.data() + from, text.size() - from, part.data(), part.size());
   if (found == nullptr) return std::string_view::npos;

@@ -143,7 +143,6 @@ Result<Value> center(Interpreter& interpreter, const Arguments& arguments) {
 Result<Value> truncate(Interpreter& interpreter, const Arguments& arguments) {
   const auto [s, length, kill_words, end, leeway] =
       TRY(bind("truncate", {"s", "length", "killwords", "end", "leeway"}, 1, arguments));
-  const std::string_view text = TRY(required_text("truncate", "s", s));
   const int64_t limit = TRY(integer_or("truncate", "length", length, 255));
   const int64_t slack = TRY(integer_or("truncate", "leeway", leeway, 5));
   std::string_view ending = "...";
@@ -153,7 +152,9 @@ Result<Value> truncate(Interpreter& interpreter, const Arguments& arguments) {
     return fail("truncate(): expected length >= {} and leeway >= 0, found {} and {}", ending_length,
                 limit, slack);
   }
-  if (s.text->length() <= limit || s.text->length() - limit <= slack) return s;
+  const int64_t characters = TRY(length_of(interpreter, s));
+  if (characters <= limit || characters - limit <= slack) return s;
+  const std::string_view text = TRY(required_text("truncate", "s", s));
   std::string_view kept = text.substr(0, offset_of(text, limit - ending_length));
   if (!boolean_or(kill_words, false)) {
     const size_t space = kept.rfind(' ');

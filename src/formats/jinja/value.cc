@@ -170,11 +170,19 @@ Error unhashable(const Value& key) {
   return fail("unhashable type: '{}'", type_name(key));
 }
 
-bool hashable(const Value& key) {
-  if (key.kind == Kind::dict) return false;
-  if (key.kind != Kind::sequence) return true;
-  if (key.sequence->type == SequenceType::list) return false;
-  return true;
+// A key that Python can hash; tuples can where their items can.
+Result<void> check_hashable(Runtime& runtime, const Value& key, int depth) {
+  TRY(runtime.charge());
+  if (key.kind == Kind::dict) return unhashable(key);
+  if (key.kind != Kind::sequence) return {};
+  const SequenceType type = key.sequence->type;
+  if (type == SequenceType::list || type == SequenceType::dict_keys ||
+      type == SequenceType::dict_items || depth > kMaximumDataDepth) {
+    return unhashable(key);
+  }
+  if (type != SequenceType::tuple && type != SequenceType::group) return {};
+  for (const Value& item : key.sequence->items) TRY(check_hashable(runtime, item, depth + 1));
+  return {};
 }
 
 // Integers and reals compare exactly: 2^53 + 1 is not 2.0^53.
@@ -287,7 +295,7 @@ const Value* find_text(const Dict& dict, std::string_view key) {
 Result<const Value*> find(Runtime& runtime, const Dict& dict, const Value& key) {
   TRY(runtime.charge(1 + static_cast<int64_t>(dict.size / 16)));
   if (key.kind == Kind::text) return find_text(dict, key.view());
-  if (!hashable(key)) return unhashable(key);
+  TRY(check_hashable(runtime, key, 0));
   for (size_t i = 0; i < dict.size; ++i) {
     const Dict::Entry& entry = dict.entries[i];
     if (entry.key.kind == Kind::text) continue;
