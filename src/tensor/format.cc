@@ -31,10 +31,14 @@ namespace {
 
 const char* scale_name(ScaleEncoding scale) {
   switch (scale) {
-    case ScaleEncoding::none: return "none";
-    case ScaleEncoding::f16: return "f16";
-    case ScaleEncoding::two_level: return "two-level";
-    case ScaleEncoding::two_level_packed4: return "two-level packed4";
+    case ScaleEncoding::none:
+      return "none";
+    case ScaleEncoding::f16:
+      return "f16";
+    case ScaleEncoding::two_level:
+      return "two-level";
+    case ScaleEncoding::two_level_packed4:
+      return "two-level packed4";
   }
   return "?";
 }

@@ -69,13 +69,18 @@ struct GroupedBody {
     return scales;
   }
 
-  // One block for activation rows [row, row + M): rows [first_row, first_row + V::kRows) of the
-  // tile, G groups.
+  // Activation rows at one block of columns; rows lie a.columns codes, or as many blocks, apart.
+  struct BlockInput {
+    const int8_t* codes;
+    const float* scales;
+    const float* group_sums;
+  };
+
+  // One block for M activation rows: rows [first_row, first_row + V::kRows) of the tile, G groups.
   template <Unpacking U, int G, int M>
   [[gnu::always_inline]] static inline void block(const GroupedArguments& a, const Scales& header,
                                                   const std::byte* at, int64_t first_row,
-                                                  const int8_t* x, const float* scales,
-                                                  const float* group_sums, Floats (&sums)[M]) {
+                                                  const BlockInput& x, Floats (&sums)[M]) {
     constexpr int kQuads = 8 / G;
     const int64_t blocks = a.columns / kBlockColumns;
     Codes codes[8];
@@ -83,11 +88,11 @@ struct GroupedBody {
     unrolled<G>([&](auto g) {
       const Scales group = group_scales<U>(*a.format, header, at, g, first_row);
       unrolled<M>([&](auto i) {
-        const auto dots =
-            V::template dot<U, kQuads>(codes + g * kQuads, x + i * a.columns + g * kQuads * 4);
-        const Floats scale = V::multiply(group.scale, V::broadcast(scales[i * blocks]));
+        const auto dots = V::template dot<U, kQuads>(codes + g * kQuads,
+                                                     x.codes + i * a.columns + g * kQuads * 4);
+        const Floats scale = V::multiply(group.scale, V::broadcast(x.scales[i * blocks]));
         sums[i] = V::multiply_add(V::to_floats(dots), scale, sums[i]);
-        sums[i] = V::multiply_add(group.correction, V::broadcast(group_sums[i * blocks * G + g]),
+        sums[i] = V::multiply_add(group.correction, V::broadcast(x.group_sums[i * blocks * G + g]),
                                   sums[i]);
       });
     });
@@ -112,8 +117,8 @@ struct GroupedBody {
       at += header_bytes(format);
       for (const int64_t end = b + section_blocks; b < end; ++b) {
         V::prefetch(at + kPrefetchBytes);
-        block<U, G, M>(a, header, at, first_row, x + b * kBlockColumns, scales + b,
-                       group_sums + b * G, sums);
+        block<U, G, M>(a, header, at, first_row,
+                       {x + b * kBlockColumns, scales + b, group_sums + b * G}, sums);
         at += block_bytes;
       }
     }
