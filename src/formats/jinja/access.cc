@@ -55,21 +55,25 @@ Result<Value> own_attribute(Interpreter& interpreter, const Value& object, std::
   return Value{};
 }
 
-Value index(Interpreter& interpreter, const Value& object, int64_t at) {
+Result<Value> index(Interpreter& interpreter, const Value& object, int64_t at) {
   if (object.kind == Kind::sequence) {
     const std::span<const Value> items = object.sequence->items;
     const auto size = static_cast<int64_t>(items.size());
     if (at < 0) at += size;
     return at < 0 || at >= size ? Value{} : items[static_cast<size_t>(at)];
   }
-  const Text& text = *object.text;
-  if (at < 0) at += text.length();
-  if (at < 0 || at >= text.length()) return {};
+  const std::string_view text = object.view();
+  const int64_t length = TRY(characters_of(interpreter.runtime(), *object.text));
+  if (at < 0) at += length;
+  if (at < 0 || at >= length) return Value{};
   size_t begin = static_cast<size_t>(at);
-  if (!text.one_byte_characters()) begin = offset_of(text.view(), at);
+  if (length != static_cast<int64_t>(text.size())) {
+    TRY(interpreter.runtime().charge_bytes(begin));
+    begin = offset_of(text, at);
+  }
   size_t end = begin;
-  next_character(text.view(), end);
-  Value result = borrowed_text(interpreter.arena(), text.view().substr(begin, end - begin));
+  next_character(text, end);
+  Value result = borrowed_text(interpreter.arena(), text.substr(begin, end - begin));
   result.markup = object.markup;
   return result;
 }
@@ -112,13 +116,13 @@ Result<Value> slice_text(Interpreter& interpreter, const Value& object, const Ra
   if (range.step == 1) {
     const auto first = static_cast<size_t>(range.start);
     const auto count = static_cast<size_t>(range.count);
-    const bool bytes = text.one_byte_characters();
+    const bool bytes = text.characters == static_cast<int64_t>(text.size);
     const size_t begin = bytes ? first : offset_of(view, range.start);
     const size_t size = bytes ? count : offset_of(view.substr(begin), range.count);
     result = borrowed_text(interpreter.arena(), view.substr(begin, size));
   } else {
     std::vector<size_t> offsets;  // of every character, and the end
-    offsets.reserve(static_cast<size_t>(text.length()) + 1);
+    offsets.reserve(static_cast<size_t>(text.characters) + 1);
     for (size_t position = 0; position < view.size();) {
       offsets.push_back(position);
       next_character(view, position);
@@ -142,7 +146,7 @@ Result<Value> Interpreter::attribute(const Value& object, std::string_view name)
   const Value own = TRY(own_attribute(*this, object, name));
   if (own.present()) return own;
   if (object.kind == Kind::dict) {
-    TRY(runtime_.charge(static_cast<int64_t>(object.dict->size / 16)));
+    TRY(runtime_.charge_items(object.dict->size));
     const Value* found = find_text(*object.dict, name);
     if (found != nullptr) return *found;
   }
@@ -159,7 +163,7 @@ Result<Value> Interpreter::item(const Value& object, const Value& key) {
   const bool indexable =
       object.kind == Kind::text || (object.kind == Kind::sequence && object.sequence->indexable());
   if (indexable && key.is_whole()) {
-    const Value found = index(*this, object, key.as_integer());
+    const Value found = TRY(index(*this, object, key.as_integer()));
     if (found.present()) return found;
   }
   if (key.kind == Kind::text) {
@@ -176,7 +180,8 @@ Result<Value> Interpreter::item(const Value& object, const Value& key) {
 Result<Value> Interpreter::slice(const Value& object, std::span<const Value, 3> bounds) {
   if (object.kind == Kind::undefined) return use_of_undefined(object);
   if (object.kind == Kind::text) {
-    const Range range = TRY(indices(bounds, object.text->length()));
+    const int64_t length = TRY(characters_of(runtime_, *object.text));
+    const Range range = TRY(indices(bounds, length));
     return slice_text(*this, object, range);
   }
   if (object.kind != Kind::sequence || !object.sequence->indexable()) {

@@ -35,7 +35,7 @@ Result<int64_t> length_of(Interpreter& interpreter, const Value& value) {
     case Kind::undefined:
       return 0;
     case Kind::text:
-      return value.text->length();
+      return characters_of(interpreter.runtime(), *value.text);
     case Kind::dict:
       return static_cast<int64_t>(value.dict->size);
     case Kind::loop:

@@ -38,7 +38,7 @@ Result<Value> dict_values(Interpreter& interpreter, const Value& self, const Arg
 Result<Value> dict_items(Interpreter& interpreter, const Value& self, const Arguments& arguments) {
   TRY(no_arguments("items", arguments));
   const size_t size = self.dict->size;
-  TRY(interpreter.runtime().charge(1 + static_cast<int64_t>(size / 8)));
+  TRY(interpreter.runtime().charge_items(2 * size));
   Value* pairs = interpreter.arena().array<Value>(size);
   for (size_t i = 0; i < size; ++i) {
     const Value pair[] = {self.dict->entries[i].key, self.dict->entries[i].value};
@@ -50,7 +50,7 @@ Result<Value> dict_items(Interpreter& interpreter, const Value& self, const Argu
 
 Result<Value> copy_dict(Interpreter& interpreter, const Dict& dict) {
   const Value result = make_dict(interpreter.arena(), dict.size);
-  TRY(interpreter.runtime().charge(1 + static_cast<int64_t>(dict.size / 16)));
+  TRY(interpreter.runtime().charge_items(dict.size));
   std::copy(dict.entries, dict.entries + dict.size, result.dict->entries);
   result.dict->size = dict.size;
   return result;

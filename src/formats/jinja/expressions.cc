@@ -221,7 +221,7 @@ Result<void> Interpreter::unpack_named(const Value& value, std::vector<NamedValu
                                    [&](const NamedValue& other) { return other.name == name; });
     if (twice) return fail("got multiple values for keyword argument '{}'", name);
     named.push_back({name, entry.value});
-    TRY(runtime_.charge(1 + static_cast<int64_t>(named.size() / 16)));
+    TRY(runtime_.charge_items(named.size()));
   }
   return {};
 }

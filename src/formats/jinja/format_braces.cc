@@ -84,6 +84,7 @@ class BraceFormatter {
       : interpreter_(interpreter), arguments_(arguments) {}
 
   Result<std::string> run(std::string_view format, int depth) {
+    TRY(interpreter_.runtime().charge_bytes(format.size()));
     std::string out;
     for (size_t at = 0; at < format.size();) {
       const char c = format[at++];

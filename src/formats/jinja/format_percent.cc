@@ -25,6 +25,7 @@ class PercentFormatter {
       : interpreter_(interpreter), format_(format), values_(values) {}
 
   Result<std::string> run() {
+    TRY(interpreter_.runtime().charge_bytes(format_.size()));
     while (at_ < format_.size()) {
       const char c = format_[at_++];
       if (c != '%') {
@@ -132,7 +133,7 @@ class PercentFormatter {
         if (value.is_whole()) {
           append_character(
               body, static_cast<uint32_t>(std::clamp<int64_t>(value.as_integer(), 0, 0x10FFFF)));
-        } else if (value.kind == Kind::text && value.text->length() == 1) {
+        } else if (value.kind == Kind::text && count_characters(value.view().substr(0, 8)) == 1) {
           body = value.view();
         } else {
           return fail("%c requires int or char");

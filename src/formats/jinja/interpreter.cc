@@ -12,7 +12,7 @@ Result<std::string> Interpreter::render() {
   std::string output;
   sink_ = &output;
   activation_ = activate(tree_.slot_count, nullptr);
-  enter(tree_.loads);
+  TRY(enter(tree_.loads));
   TRY(execute(tree_.body));
   return output;
 }
@@ -31,7 +31,7 @@ Result<Value> Interpreter::list(std::span<const Value> items, SequenceType type)
     return fail("expected a list of at most {} items, the template makes {}", kMaximumItems,
                 items.size());
   }
-  TRY(runtime_.charge(1 + static_cast<int64_t>(items.size() / 16)));
+  TRY(runtime_.charge_items(items.size()));
   return make_sequence(arena(), type, items);
 }
 
@@ -69,7 +69,8 @@ Value Interpreter::lookup(std::string_view name) {
   return result;
 }
 
-void Interpreter::enter(const std::vector<Load>& loads) {
+Result<void> Interpreter::enter(const std::vector<Load>& loads) {
+  TRY(runtime_.charge_items(loads.size()));
   for (const Load& load : loads) {
     Value& slot = activation_->slots[load.slot];
     switch (load.from) {
@@ -83,6 +84,7 @@ void Interpreter::enter(const std::vector<Load>& loads) {
         slot = {};
     }
   }
+  return {};
 }
 
 Value Interpreter::macro_value(const Macro& macro) {
@@ -164,7 +166,7 @@ Result<void> Interpreter::bind_macro(const Macro& macro, const Arguments& argume
 }
 
 Result<Value> Interpreter::run_macro(const Macro& macro) {
-  enter(macro.loads);
+  TRY(enter(macro.loads));
   const size_t count = macro.parameters.size();
   for (size_t i = 0; i < count; ++i) {
     Value& slot = activation_->slots[macro.parameters[i].variable.slot];
@@ -184,6 +186,7 @@ Result<std::span<const Value>> Interpreter::iterate(const Value& value) {
       return std::span<const Value>();
     case Kind::sequence: {
       Sequence& sequence = *value.sequence;
+      TRY(runtime_.charge_items(sequence.items.size()));
       if (sequence.type != SequenceType::iterator) return sequence.items;
       return sequence.items.subspan(std::exchange(sequence.position, sequence.items.size()));
     }
@@ -191,17 +194,17 @@ Result<std::span<const Value>> Interpreter::iterate(const Value& value) {
       const Dict& dict = *value.dict;
       Value* keys = arena().array<Value>(dict.size);
       for (size_t i = 0; i < dict.size; ++i) keys[i] = dict.entries[i].key;
-      TRY(runtime_.charge(1 + static_cast<int64_t>(dict.size / 16)));
+      TRY(runtime_.charge_items(dict.size));
       return std::span<const Value>(keys, dict.size);
     }
     case Kind::text: {
       const std::string_view text = value.view();
-      const auto count = static_cast<size_t>(value.text->length());
+      const auto count = static_cast<size_t>(TRY(characters_of(runtime_, *value.text)));
       if (count > kMaximumItems) {
         return fail("expected at most {} characters to iterate over, found {}", kMaximumItems,
                     count);
       }
-      TRY(runtime_.charge(1 + static_cast<int64_t>(count / 16)));
+      TRY(runtime_.charge_items(count));
       Value* items = arena().array<Value>(count);
       size_t position = 0;
       for (size_t i = 0; i < count; ++i) {

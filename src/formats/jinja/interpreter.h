@@ -90,7 +90,7 @@ class Interpreter {
   // Frames.
   Value& place(const Variable& variable);
   Value lookup(std::string_view name);
-  void enter(const std::vector<Load>& loads);
+  Result<void> enter(const std::vector<Load>& loads);
   Activation* activate(int slot_count, Activation* outer);
   Value macro_value(const Macro& macro);
   Result<Value> call_method(const Value& self, const MethodEntry& entry,

@@ -180,6 +180,9 @@ class StatementParser : private ExpressionParser {
       if (!macro.parameters.empty()) TRY(expect_symbol(","));
       const int line = current().line;
       const std::string_view name = TRY(identifier());
+      if (macro.parameters.size() >= kMaximumNamedArguments) {
+        return unexpected(fmt::format("at most {} parameters", kMaximumNamedArguments));
+      }
       for (const Target& other : macro.parameters) {
         if (other.name == name) return fail("line {}: duplicate argument '{}'", line, name);
       }

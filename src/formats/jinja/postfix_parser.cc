@@ -142,6 +142,9 @@ Result<void> ExpressionParser::call_argument(CallArguments& arguments) {
              ahead().view == "=") {
     if (arguments.double_star != nullptr) return unexpected("no argument behind **argument");
     const std::string_view name = advance().view;
+    if (arguments.named.size() >= kMaximumNamedArguments) {
+      return unexpected(fmt::format("at most {} named arguments", kMaximumNamedArguments));
+    }
     for (const CallArguments::Named& named : arguments.named) {
       if (named.name == name) return unexpected(fmt::format("argument '{}' once", name));
     }

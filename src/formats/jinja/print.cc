@@ -30,6 +30,7 @@ class Printer {
     TRY(check_depth(depth));
     switch (value.kind) {
       case Kind::text:
+        TRY(runtime_.charge_bytes(value.text->size));
         if (value.markup) out_ += "Markup(";
         append_quoted(out_, value.view());
         if (value.markup) out_ += ')';
@@ -154,6 +155,7 @@ class JsonWriter {
         real(value.real);
         return {};
       case Kind::text:
+        TRY(runtime_.charge_bytes(value.text->size));
         append_json_text(out_, value.view(), options_.ensure_ascii);
         return check_size(out_);
       case Kind::dict:
@@ -300,6 +302,7 @@ std::string format_real(double value) {
 Result<void> append_string(Runtime& runtime, std::string& out, const Value& value) {
   if (value.kind == Kind::undefined) return {};
   if (value.kind != Kind::text) return append_repr(runtime, out, value);
+  TRY(runtime.charge_bytes(value.text->size));
   out += value.view();
   return check_size(out);
 }

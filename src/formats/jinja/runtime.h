@@ -23,8 +23,9 @@ inline constexpr size_t kMaximumItems = size_t{1} << 20;          // one list or
 inline constexpr size_t kMaximumMemoryBytes = size_t{256} << 20;  // all values of one rendering
 inline constexpr int64_t kMaximumSteps = 10'000'000;
 inline constexpr int kMaximumSyntaxDepth = 200;  // nested statements, or terms of one expression
-inline constexpr int kMaximumDepth = 600;        // evaluation, macros that call macros included
-inline constexpr int kMaximumDataDepth = 200;    // lists in lists
+inline constexpr size_t kMaximumNamedArguments = 1000;
+inline constexpr int kMaximumDepth = 600;      // evaluation, macros that call macros included
+inline constexpr int kMaximumDataDepth = 200;  // lists in lists
 
 // Hands out bytes that live as long as it does. The limit is soft: what passes it is still given,
 // and exhausted() tells the next step to stop, so no single request needs a failure path (each is
@@ -83,8 +84,10 @@ class Runtime {
     }
     return {};
   }
-  // For scans of text, which are fast: one step a few hundred bytes.
-  Result<void> charge_bytes(size_t bytes) { return charge(1 + static_cast<int64_t>(bytes / 256)); }
+  // For work that looks at every character.
+  Result<void> charge_bytes(size_t bytes) { return charge(1 + static_cast<int64_t>(bytes / 32)); }
+  // For work that looks at every item.
+  Result<void> charge_items(size_t items) { return charge(1 + static_cast<int64_t>(items / 16)); }
 
  private:
   Error over_limit() const;

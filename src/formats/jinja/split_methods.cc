@@ -93,7 +93,7 @@ Result<Value> split(Interpreter& interpreter, const Value& self, const Arguments
   const auto [sep, maximum] = TRY(bind("split", {"sep", "maxsplit"}, 0, arguments));
   int64_t limit = TRY(integer_or("split", "maxsplit", maximum, -1));
   limit = std::max<int64_t>(limit, -1);
-  TRY(interpreter.runtime().charge_bytes(self.text->size * 4));
+  TRY(interpreter.runtime().charge_bytes(self.text->size));
   if (!sep.present() || sep.kind == Kind::none) {
     return list_of(
         interpreter, self,
@@ -112,6 +112,7 @@ Result<Value> partition(Interpreter& interpreter, const Value& self, const Argum
   const std::string_view separator = TRY(separator_of("partition", sep));
   const std::string_view text = self.view();
   if (from_right) TRY(charge_backward(interpreter, self, separator));
+  TRY(interpreter.runtime().charge_bytes(text.size()));
   const size_t at = from_right ? text.rfind(separator) : find_part(text, separator);
   Parts parts = {text, "", ""};
   if (at != std::string_view::npos) {
@@ -136,7 +137,8 @@ Result<Value> justify(Interpreter& interpreter, const Value& self, const Argumen
     return fail("The fill character must be exactly one character long");
   }
   if (wanted > static_cast<int64_t>(kMaximumTextBytes)) return fail("expected a smaller width");
-  const int64_t missing = wanted - self.text->length();
+  const int64_t length = TRY(characters_of(interpreter.runtime(), *self.text));
+  const int64_t missing = wanted - length;
   if (missing <= 0) return self;
   int64_t left = text_side == Side::left ? 0 : missing;
   if (text_side == Side::both) left = missing / 2 + (missing & wanted & 1);
@@ -168,7 +170,7 @@ Result<Value> right_partition_text(Interpreter& interpreter, const Value& self,
 Result<Value> split_text_lines(Interpreter& interpreter, const Value& self,
                                const Arguments& arguments) {
   const auto [keep_ends] = TRY(bind("splitlines", {"keepends"}, 0, arguments));
-  TRY(interpreter.runtime().charge_bytes(self.text->size * 4));
+  TRY(interpreter.runtime().charge_bytes(self.text->size));
   return list_of(interpreter, self, split_lines(self.view(), boolean_or(keep_ends, false)));
 }
 
@@ -189,7 +191,8 @@ Result<Value> zero_fill_text(Interpreter& interpreter, const Value& self,
   const auto [width] = TRY(bind("zfill", {"width"}, 1, arguments));
   const int64_t wanted = TRY(integer_or("zfill", "width", width, 0));
   if (wanted > static_cast<int64_t>(kMaximumTextBytes)) return fail("expected a smaller width");
-  const int64_t missing = wanted - self.text->length();
+  const int64_t length = TRY(characters_of(interpreter.runtime(), *self.text));
+  const int64_t missing = wanted - length;
   if (missing <= 0) return self;
   std::string out(self.view());
   const bool has_sign = !out.empty() && (out[0] == '-' || out[0] == '+');

@@ -76,7 +76,7 @@ Result<Interpreter::Flow> Interpreter::execute_block(const Statement& statement)
       TRY(call_block(statement));
       return Flow::normal;
     default:
-      enter(statement.loads);
+      TRY(enter(statement.loads));
       return execute(statement.body);
   }
 }
@@ -88,7 +88,7 @@ Result<void> Interpreter::write(std::string_view text) {
   }
   live_bytes_ += text.size();
   sink_->append(text);
-  return runtime_.charge(static_cast<int64_t>(text.size() / 256));
+  return runtime_.charge_bytes(text.size());
 }
 
 Result<void> Interpreter::write_value(const Value& value) {
@@ -117,7 +117,7 @@ Result<bool> Interpreter::passes(const Loop& loop, const Value& item) {
   const Macro& filter = *loop.filtered->function;
   Activation* outer = std::exchange(activation_, activate(filter.slot_count, loop.activation));
   const auto run = [&]() -> Result<bool> {
-    enter(filter.loads);
+    TRY(enter(filter.loads));
     TRY(assign(filter.parameters[0], item));
     return truth(TRY(evaluate(*loop.filtered->expressions[1])));
   };
@@ -177,13 +177,13 @@ Result<Interpreter::Flow> Interpreter::loop(const Statement& statement) {
     TRY(runtime_.charge());
     TRY(assign(statement.target, loop.current));
     place(statement.loop) = special;
-    enter(statement.loads);
+    TRY(enter(statement.loads));
     const Flow flow = TRY(execute(statement.body));
     if (flow == Flow::break_loop) break;
     if (flow == Flow::normal) completed_one = true;
   }
   if (completed_one || statement.else_body.empty()) return Flow::normal;
-  enter(statement.else_loads);
+  TRY(enter(statement.else_loads));
   return execute(statement.else_body);
 }
 
@@ -227,7 +227,7 @@ Result<Interpreter::Flow> Interpreter::captured(const Body& body, std::string& t
 }
 
 Result<Interpreter::Flow> Interpreter::set_block(const Statement& statement) {
-  enter(statement.loads);
+  TRY(enter(statement.loads));
   std::string output;
   const Flow flow = TRY(captured(statement.body, output));
   if (flow != Flow::normal) return flow;
@@ -239,7 +239,7 @@ Result<Interpreter::Flow> Interpreter::set_block(const Statement& statement) {
 }
 
 Result<Interpreter::Flow> Interpreter::filter_block(const Statement& statement) {
-  enter(statement.loads);
+  TRY(enter(statement.loads));
   std::string output;
   const Flow flow = TRY(captured(statement.body, output));
   if (flow != Flow::normal) return flow;
@@ -250,7 +250,7 @@ Result<Interpreter::Flow> Interpreter::filter_block(const Statement& statement) 
 }
 
 Result<Interpreter::Flow> Interpreter::with(const Statement& statement) {
-  enter(statement.loads);
+  TRY(enter(statement.loads));
   for (size_t i = 0; i < statement.targets.size(); ++i) {
     const Value value = TRY(evaluate(*statement.expressions[i]));
     TRY(assign(statement.targets[i], value));

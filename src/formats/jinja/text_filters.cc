@@ -40,6 +40,7 @@ Result<Value> trim(Interpreter& interpreter, const Arguments& arguments) {
     const std::string_view set = TRY(required_text("trim", "chars", characters));
     stripped = strip_any(text.view(), set, {});
   }
+  TRY(interpreter.runtime().charge_bytes(text.text->size - stripped.size()));
   Value result = borrowed_text(interpreter.arena(), stripped);
   result.markup = text.markup;
   return result;
@@ -115,6 +116,7 @@ Result<Value> indent(Interpreter& interpreter, const Arguments& arguments) {
     if (count > static_cast<int64_t>(kMaximumTextBytes)) return fail("indent(): width too large");
     indention.assign(static_cast<size_t>(std::max<int64_t>(count, 0)), ' ');
   }
+  TRY(interpreter.runtime().charge_bytes(text.size()));
   const std::string with_end = std::string(text) + "\n";
   const std::vector<std::string_view> lines = split_lines(with_end, false);
   const size_t added = indention.size() * lines.size();
@@ -166,6 +168,7 @@ Result<Value> truncate(Interpreter& interpreter, const Arguments& arguments) {
 Result<Value> word_count(Interpreter& interpreter, const Arguments& arguments) {
   const auto [s] = TRY(bind("wordcount", {"s"}, 1, arguments));
   const Value text = TRY(as_text(interpreter, s));
+  TRY(interpreter.runtime().charge_bytes(text.text->size));
   int64_t count = 0;
   bool inside = false;
   for (size_t position = 0; position < text.text->size;) {

@@ -26,26 +26,32 @@ Result<Value> to_case(Interpreter& interpreter, const Value& self, const Argumen
 }
 
 template <CharacterClass wanted>
-Result<Value> all_in_class(Interpreter&, const Value& self, const Arguments& arguments) {
+Result<Value> all_in_class(Interpreter& interpreter, const Value& self,
+                           const Arguments& arguments) {
   TRY(no_arguments("str method", arguments));
+  TRY(interpreter.runtime().charge_bytes(self.text->size));
   return boolean(all_of_class(self.view(), wanted));
 }
 
 template <bool upper>
-Result<Value> cased(Interpreter&, const Value& self, const Arguments& arguments) {
+Result<Value> cased(Interpreter& interpreter, const Value& self, const Arguments& arguments) {
   TRY(no_arguments("str method", arguments));
+  TRY(interpreter.runtime().charge_bytes(self.text->size));
   return boolean(is_cased(self.view(), upper));
 }
 
 Result<Value> stripped(Interpreter& interpreter, const Value& self, const Arguments& arguments,
                        Sides sides) {
   const auto [characters] = TRY(bind("strip", {"chars"}, 0, arguments));
-  TRY(interpreter.runtime().charge());
+  std::string_view kept;
   if (!characters.present() || characters.kind == Kind::none) {
-    return part_of(interpreter, self, strip_space(self.view(), sides));
+    kept = strip_space(self.view(), sides);
+  } else {
+    const std::string_view set = TRY(required_text("strip", "chars", characters));
+    kept = strip_any(self.view(), set, sides);
   }
-  const std::string_view set = TRY(required_text("strip", "chars", characters));
-  return part_of(interpreter, self, strip_any(self.view(), set, sides));
+  TRY(interpreter.runtime().charge_bytes(self.text->size - kept.size()));
+  return part_of(interpreter, self, kept);
 }
 Result<Value> strip(Interpreter& interpreter, const Value& self, const Arguments& arguments) {
   return stripped(interpreter, self, arguments, {});
@@ -64,8 +70,12 @@ struct Window {
   bool valid = true;  // start is not behind the end of the text
 };
 
-Result<Window> window(const Value& self, const Value& start, const Value& end) {
-  const int64_t length = self.text->length();
+Result<Window> window(Interpreter& interpreter, const Value& self, const Value& start,
+                      const Value& end) {
+  const bool whole = !start.present() && !end.present();
+  if (whole) return Window{self.view()};
+  TRY(interpreter.runtime().charge_bytes(self.text->size));
+  const int64_t length = TRY(characters_of(interpreter.runtime(), *self.text));
   int64_t from = TRY(integer_or("str method", "start", start, 0));
   int64_t to = TRY(integer_or("str method", "end", end, length));
   from = std::max<int64_t>(from < 0 ? from + length : from, 0);
@@ -82,7 +92,7 @@ Result<int64_t> position(Interpreter& interpreter, const char* name, const Value
   const auto [sub, start, end] = TRY(bind(name, {"sub", "start", "end"}, 1, arguments));
   const std::string_view wanted = TRY(required_text(name, "sub", sub));
   TRY(interpreter.runtime().charge_bytes(self.text->size));
-  const Window part = TRY(window(self, start, end));
+  const Window part = TRY(window(interpreter, self, start, end));
   if (!part.valid) return -1;
   if (from_right) {  // a backward search compares at every place
     TRY(interpreter.runtime().charge_bytes(part.text.size() * (wanted.size() / 64)));
@@ -123,7 +133,7 @@ Result<Value> count(Interpreter& interpreter, const Value& self, const Arguments
   const auto [sub, start, end] = TRY(bind("count", {"sub", "start", "end"}, 1, arguments));
   const std::string_view wanted = TRY(required_text("count", "sub", sub));
   TRY(interpreter.runtime().charge_bytes(self.text->size));
-  const Window part = TRY(window(self, start, end));
+  const Window part = TRY(window(interpreter, self, start, end));
   return integer(part.valid ? count_parts(part.text, wanted) : 0);
 }
 
@@ -132,10 +142,10 @@ bool has_edge(std::string_view text, std::string_view part, bool at_end) {
                 : text.substr(0, part.size()) == part;
 }
 
-Result<Value> edge(const char* name, const Value& self, const Arguments& arguments, bool at_end) {
+Result<Value> edge(Interpreter& interpreter, const char* name, const Value& self,
+                   const Arguments& arguments, bool at_end) {
   const auto [wanted, start, end] = TRY(bind(name, {"prefix", "start", "end"}, 1, arguments));
-  Window part{self.view()};
-  if (start.present()) part = TRY(window(self, start, end));
+  const Window part = TRY(window(interpreter, self, start, end));
   const bool tuple = wanted.kind == Kind::sequence && wanted.sequence->type == SequenceType::tuple;
   const std::span<const Value> choices =
       tuple ? wanted.sequence->items : std::span<const Value>(&wanted, 1);
@@ -148,11 +158,11 @@ Result<Value> edge(const char* name, const Value& self, const Arguments& argumen
   }
   return boolean(false);
 }
-Result<Value> startswith(Interpreter&, const Value& self, const Arguments& arguments) {
-  return edge("startswith", self, arguments, false);
+Result<Value> startswith(Interpreter& interpreter, const Value& self, const Arguments& arguments) {
+  return edge(interpreter, "startswith", self, arguments, false);
 }
-Result<Value> endswith(Interpreter&, const Value& self, const Arguments& arguments) {
-  return edge("endswith", self, arguments, true);
+Result<Value> endswith(Interpreter& interpreter, const Value& self, const Arguments& arguments) {
+  return edge(interpreter, "endswith", self, arguments, true);
 }
 Result<Value> removeprefix(Interpreter& interpreter, const Value& self,
                            const Arguments& arguments) {

@@ -7,9 +7,11 @@
 
 namespace shoehorn::jinja {
 
-int64_t Text::length() const {
-  if (characters < 0) characters = count_characters(view());
-  return characters;
+Result<int64_t> characters_of(Runtime& runtime, const Text& text) {
+  if (text.characters >= 0) return text.characters;
+  TRY(runtime.charge_bytes(text.size));
+  text.characters = count_characters(text.view());
+  return text.characters;
 }
 
 Value text_value(const Text* text) {
@@ -293,7 +295,7 @@ const Value* find_text(const Dict& dict, std::string_view key) {
 }
 
 Result<const Value*> find(Runtime& runtime, const Dict& dict, const Value& key) {
-  TRY(runtime.charge(1 + static_cast<int64_t>(dict.size / 16)));
+  TRY(runtime.charge_items(dict.size));
   if (key.kind == Kind::text) return find_text(dict, key.view());
   TRY(check_hashable(runtime, key, 0));
   for (size_t i = 0; i < dict.size; ++i) {

@@ -32,11 +32,9 @@ struct Text {
   const char* data = nullptr;
   size_t size = 0;
   TextBuffer* buffer = nullptr;     // null: exactly sized, or borrowed
-  mutable int64_t characters = -1;  // -1: not counted yet
+  mutable int64_t characters = -1;  // -1: not counted yet, see characters_of()
 
   std::string_view view() const { return {data, size}; }
-  int64_t length() const;  // in characters
-  bool one_byte_characters() const { return length() == static_cast<int64_t>(size); }
 };
 
 // Why a value is undefined, for the message when it is used.
@@ -145,6 +143,8 @@ Value sequence_value(Sequence* sequence);
 Value borrowed_text(Arena& arena, std::string_view view);  // `view` outlives the arena's values
 Value copied_text(Arena& arena, std::string_view view);
 Value concatenated_text(Arena& arena, const Text& left, std::string_view right);
+// Its length as Python counts, kept once counted.
+Result<int64_t> characters_of(Runtime& runtime, const Text& text);
 Value make_sequence(Arena& arena, SequenceType type, std::span<const Value> items);  // copies
 Value make_dict(Arena& arena, size_t capacity);
 Value undefined(Arena& arena, Undefined::Cause cause, std::string_view name,
