@@ -120,6 +120,7 @@ Result<Value> Interpreter::call_method(const Value& self, const MethodEntry& ent
 
 Result<Value> Interpreter::call_macro(const Callable& callable, const Arguments& arguments) {
   const Macro& macro = *callable.macro;
+  TRY(runtime_.charge(kStepsOfMacroCall));
   Activation* activation = activate(macro.slot_count, callable.closure);
   TRY(bind_macro(macro, arguments, *activation));
   Activation* outer = std::exchange(activation_, activation);

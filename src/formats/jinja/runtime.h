@@ -22,6 +22,7 @@ inline constexpr size_t kMaximumTextBytes = size_t{16} << 20;     // one string 
 inline constexpr size_t kMaximumItems = size_t{1} << 20;          // one list or dict
 inline constexpr size_t kMaximumMemoryBytes = size_t{256} << 20;  // all values of one rendering
 inline constexpr int64_t kMaximumSteps = 10'000'000;
+inline constexpr int64_t kStepsOfMacroCall = 8;  // they cost more than other steps
 inline constexpr int kMaximumSyntaxDepth = 200;  // nested statements, or terms of one expression
 inline constexpr size_t kMaximumNamedArguments = 1000;
 inline constexpr int kMaximumDepth = 600;      // evaluation, macros that call macros included
