@@ -84,8 +84,8 @@ TEST_P(GoldenModels, LogitsAgreeWithTheReference) {
   const auto* expected = reinterpret_cast<const float*>(raw.data());
   // F8 weights times their tile scales are rounded to bf16 at load (tensor/repack.h), which this
   // lively model amplifies; the smallest of the mistakes that goldens.json lists for it moves
-  // logits by 1.2, six times this tolerance.
-  const float tolerance = GetParam().model == "llama-f8" ? 0x1p-6f : 1e-4f;
+  // logits by 1.2, three times this tolerance.
+  const float tolerance = GetParam().model == "llama-f8" ? 0x1p-5f : 1e-4f;
 
   ThreadPool pool(2);
   OpenedModel opened = open_exact(pool, kModels / GetParam().file, 1024, 300).value();
