@@ -72,7 +72,8 @@ def random_weights(model, variant):
 
 
 def f8_tiles(values):
-    """Codes and scales of a matrix, and the matrix they stand for: code * scale of its tile."""
+    """Codes and scales of a matrix, and the matrix they stand for: code * scale of its tile, rounded
+    to bf16 as loaders do that dequantize to bf16."""
     rows, columns = values.shape
     grid = (-(-rows // F8_TILE), -(-columns // F8_TILE))
     scales = torch.empty(grid)
@@ -82,7 +83,8 @@ def f8_tiles(values):
             scales[i, j] = tile.abs().max() / F8_MAX
     spread = scales.repeat_interleave(F8_TILE, 0).repeat_interleave(F8_TILE, 1)[:rows, :columns]
     codes = (values / spread).to(torch.float8_e4m3fn)
-    return codes, scales, codes.to(torch.float32) * spread
+    rounded = (codes.to(torch.float32) * spread).to(torch.bfloat16)
+    return codes, scales, rounded.to(torch.float32)
 
 
 def stored_tensors(weights, variant):

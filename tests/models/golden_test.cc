@@ -82,10 +82,6 @@ TEST_P(GoldenModels, LogitsAgreeWithTheReference) {
                                     [&](const Json& p) { return p["vocab_size"] == vocab; });
   const std::string raw = read_text_file(kModels / model["logits"].get<std::string>()).value();
   const auto* expected = reinterpret_cast<const float*>(raw.data());
-  // F8 weights times their tile scales are rounded to bf16 at load (tensor/repack.h), which this
-  // lively model amplifies; the smallest of the mistakes that goldens.json lists for it moves
-  // logits by 1.2, three times this tolerance.
-  const float tolerance = GetParam().model == "llama-f8" ? 0x1p-5f : 1e-4f;
 
   ThreadPool pool(2);
   OpenedModel opened = open_exact(pool, kModels / GetParam().file, 1024, 300).value();
@@ -100,8 +96,7 @@ TEST_P(GoldenModels, LogitsAgreeWithTheReference) {
       float largest = 0;
       for (int64_t i = 0; i < vocab; ++i) largest = std::max(largest, std::fabs(reference[i]));
       for (int64_t i = 0; i < vocab; ++i) {
-        ASSERT_NEAR(logits[i], reference[i], tolerance * largest)
-            << length << " position " << position;
+        ASSERT_NEAR(logits[i], reference[i], 1e-4f * largest) << length << " position " << position;
       }
     }
   }
