@@ -72,8 +72,8 @@ def random_weights(model, variant):
 
 
 def f8_tiles(values):
-    """Codes and scales of a matrix, and the matrix they stand for: code * scale of its tile, rounded
-    to bf16 as loaders do that dequantize to bf16."""
+    """Codes and scales of a matrix, and the matrix they stand for: code * scale of its tile, in
+    bf16 as loaders do that dequantize to bf16."""
     rows, columns = values.shape
     grid = (-(-rows // F8_TILE), -(-columns // F8_TILE))
     scales = torch.empty(grid)

@@ -18,7 +18,7 @@ Result<Value> absolute(Interpreter& interpreter, const Arguments& arguments) {
   return interpreter.binary(Operator::subtract, integer(0), x);
 }
 
-Result<Value> to_integer(Interpreter&, const Arguments& arguments) {
+Result<Value> to_integer(Interpreter& interpreter, const Arguments& arguments) {
   const auto [value, fallback, base] = TRY(bind("int", {"value", "default", "base"}, 1, arguments));
   const Value otherwise = fallback.present() ? fallback : integer(0);
   if (value.is_whole()) return integer(value.as_integer());
@@ -28,6 +28,7 @@ Result<Value> to_integer(Interpreter&, const Arguments& arguments) {
     number = value.real;
     if (std::isinf(number)) return fail("cannot convert float infinity to integer");
   } else if (value.kind == Kind::text) {
+    TRY(interpreter.runtime().charge_bytes(value.text->size));
     const int64_t radix = TRY(integer_or("int", "base", base, 10));
     const std::optional<int64_t> whole = TRY(parse_integer(value.view(), radix));
     if (whole.has_value()) return integer(*whole);
@@ -40,11 +41,12 @@ Result<Value> to_integer(Interpreter&, const Arguments& arguments) {
   return integer(static_cast<int64_t>(number));
 }
 
-Result<Value> to_real(Interpreter&, const Arguments& arguments) {
+Result<Value> to_real(Interpreter& interpreter, const Arguments& arguments) {
   const auto [value, fallback] = TRY(bind("float", {"value", "default"}, 1, arguments));
   if (value.is_number()) return real(value.as_real());
   if (value.kind == Kind::undefined) return use_of_undefined(value);
   if (value.kind == Kind::text) {
+    TRY(interpreter.runtime().charge_bytes(value.text->size));
     const std::optional<double> number = parse_real(value.view());
     if (number.has_value()) return real(*number);
   }
