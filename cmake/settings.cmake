@@ -18,16 +18,21 @@ endif()
 set(CMAKE_COMPILE_WARNING_AS_ERROR ON)
 
 add_library(shoehorn_settings INTERFACE)
-target_compile_options(shoehorn_settings INTERFACE -Wall -Wextra -Wno-psabi
-                       -Wno-missing-field-initializers  # designated initialisers leave defaults out
-                       # g++ 12 and 13 see overlapping copies in "a" + string: gcc.gnu.org/PR105651
-                       $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
-                       $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>
-                       -fno-math-errno)
+set(WARNINGS -Wall -Wextra -Wno-psabi
+    -Wno-missing-field-initializers  # designated initialisers leave defaults out
+    # g++ 12 and 13 see overlapping copies in "a" + string: gcc.gnu.org/PR105651
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>
+    -fno-math-errno)
+target_compile_options(shoehorn_settings INTERFACE
+                       "$<$<COMPILE_LANGUAGE:CXX>:${WARNINGS}>"
+                       # Kernels are checked by nvcc's own front end; its host code is generated.
+                       "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;-DFMT_USE_CONSTEXPR=1;-Xcompiler=-Wall;-Xcompiler=-Wno-psabi;-lineinfo;--expt-relaxed-constexpr;--extended-lambda>")
 target_include_directories(shoehorn_settings INTERFACE ${CMAKE_SOURCE_DIR}/src)
 
 if(SHOEHORN_SANITIZE)
-  add_compile_options(-fsanitize=${SHOEHORN_SANITIZE} -fno-omit-frame-pointer)
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX,C>:-fsanitize=${SHOEHORN_SANITIZE}>
+                      $<$<COMPILE_LANGUAGE:CXX,C>:-fno-omit-frame-pointer>)
   add_link_options(-fsanitize=${SHOEHORN_SANITIZE})
   if(SHOEHORN_SANITIZE MATCHES undefined)
     add_compile_options(-fno-sanitize-recover=undefined)

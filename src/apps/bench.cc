@@ -9,9 +9,12 @@
 #include "apps/command.h"
 #include "apps/model_options.h"
 #include "apps/terminal.h"
+#include "base/bytes.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "engine/statistics.h"
 #include "models/cost.h"
+#include "plan/card_probe.h"
 #include "plan/hardware.h"
 
 namespace shoehorn {
@@ -43,10 +46,29 @@ struct Case {
   }
 };
 
+// What the measurements are held against.
+struct Limits {
+  double read_bytes_per_s = 0;        // host memory, all threads
+  std::optional<CardProbe> card;      // where a card computes
+  WeightBytes weights;
+  uint64_t vram_peak_bytes = 0;
+
+  // Seconds that one decoding step takes at least: host memory read by CPU and copies together, or
+  // VRAM, whichever is longer. `bytes`: what the step must read in all.
+  double step_seconds(double bytes) const {
+    if (!card) return bytes / read_bytes_per_s;
+    const double together =
+        card->host_read_beside_bytes_per_s + card->host_to_card_beside_bytes_per_s;
+    const auto host = static_cast<double>(weights.host());
+    return std::max(host / together, (bytes - static_cast<double>(weights.cpu)) /
+                                         card->vram_bytes_per_s);
+  }
+};
+
 struct Measurement {
   Case test;
   std::vector<double> tokens_per_s;  // one a repetition
-  double bandwidth_share = 0;        // of the bytes a step must read, at the median speed
+  double limit_share = 0;            // the least time of a step over the median one
 
   double median() const {
     std::vector<double> sorted = tokens_per_s;
@@ -105,7 +127,8 @@ Result<double> run_once(Engine& engine, const Case& test, Random& random) {
   return seconds;
 }
 
-Result<Measurement> measure(Engine& engine, const Case& test, int repetitions, double read_limit) {
+Result<Measurement> measure(Engine& engine, const Case& test, int repetitions,
+                            const Limits& limits) {
   Measurement measured{.test = test};
   Random random(1);
   TRY(run_once(engine, test, random));  // warm-up
@@ -117,41 +140,60 @@ Result<Measurement> measure(Engine& engine, const Case& test, int repetitions, d
     const Cost cost = step_cost(engine.model().config, engine.model().layout,
                                 {.sequences = test.batch,
                                  .depth = test.depth + test.tokens / 2,
-                                 .kv_dtype = engine.options().kv.dtype});
-    measured.bandwidth_share =
-        cost.bytes * measured.median() / static_cast<double>(test.batch) / read_limit;
+                                 .kv_dtype = engine.kv().layer(0).dtype});
+    measured.limit_share =
+        limits.step_seconds(cost.bytes) * measured.median() / static_cast<double>(test.batch);
   }
   return measured;
 }
 
 void print_table(const OpenedModel& model, const std::vector<Measurement>& all, int threads,
-                 double read_limit) {
-  std::printf("%s, %d threads, %s, weights read at up to %.1f GB/s\n\n",
+                 const Limits& limits) {
+  std::printf("%s, %d threads, %s, host weights read at up to %.1f GB/s\n",
               model.checkpoint.config().model_name.c_str(), threads, name(cpu_isa()),
-              read_limit / 1e9);
-  Table table({"test", "tokens/s", "min", "max", "share of read limit"});
+              limits.read_bytes_per_s / 1e9);
+  if (limits.card) {
+    std::printf("%s\nVRAM of the process at its peak %s; together: CPU %.1f GB/s beside %.1f GB/s "
+                "to the card\n",
+                model.engine->forward().describe().c_str(),
+                format_bytes(limits.vram_peak_bytes).c_str(),
+                limits.card->host_read_beside_bytes_per_s / 1e9,
+                limits.card->host_to_card_beside_bytes_per_s / 1e9);
+  }
+  std::fputs("\n", stdout);
+  Table table({"test", "tokens/s", "min", "max", "share of limit"});
   for (const Measurement& m : all) {
     const auto [low, high] = std::minmax_element(m.tokens_per_s.begin(), m.tokens_per_s.end());
     table.add({m.test.label(), fmt::format("{:.2f}", m.median()), fmt::format("{:.2f}", *low),
                fmt::format("{:.2f}", *high),
-               m.test.prefill ? "" : fmt::format("{:.0f} %", 100 * m.bandwidth_share)});
+               m.test.prefill ? "" : fmt::format("{:.0f} %", 100 * m.limit_share)});
   }
   std::fputs(table.text().c_str(), stdout);
 }
 
 void print_json(const OpenedModel& model, const std::vector<Measurement>& all, int threads,
-                double read_limit) {
+                const Limits& limits) {
   nlohmann::ordered_json json = {
       {"model", model.checkpoint.name()}, {"threads", threads},
       {"isa", name(cpu_isa())},           {"version", SHOEHORN_VERSION},
-      {"read_bytes_per_s", read_limit},   {"results", nlohmann::ordered_json::array()}};
+      {"read_bytes_per_s", limits.read_bytes_per_s},
+      {"vram_weight_bytes", limits.weights.vram},
+      {"cpu_weight_bytes", limits.weights.cpu},
+      {"streamed_weight_bytes", limits.weights.stream},
+      {"vram_peak_bytes", limits.vram_peak_bytes},
+      {"results", nlohmann::ordered_json::array()}};
+  if (limits.card) {
+    json["host_read_beside_bytes_per_s"] = limits.card->host_read_beside_bytes_per_s;
+    json["host_to_card_beside_bytes_per_s"] = limits.card->host_to_card_beside_bytes_per_s;
+    json["vram_bytes_per_s"] = limits.card->vram_bytes_per_s;
+  }
   for (const Measurement& m : all) {
     nlohmann::ordered_json result = {
         {"test", m.test.label()},   {"kind", m.test.prefill ? "prefill" : "decode"},
         {"tokens", m.test.tokens},  {"depth", m.test.depth},
         {"batch", m.test.batch},    {"tokens_per_s", m.median()},
         {"samples", m.tokens_per_s}};
-    if (!m.test.prefill) result["read_limit_share"] = m.bandwidth_share;
+    if (!m.test.prefill) result["limit_share"] = m.limit_share;
     json["results"].push_back(std::move(result));
   }
   std::printf("%s\n", json.dump(2).c_str());
@@ -168,22 +210,24 @@ Result<void> bench(BenchOptions options) {
   }
   if (options.model.context == 0) options.model.context = context;
   const std::unique_ptr<ThreadPool> pool = make_pool(options.model);
-  OpenedModel model = TRY(open_for_command(*pool, options.model, sequences, false));
-
-  double read_limit = 0;
-  {
-    const Lease first = TRY(model.engine->weights().acquire(0));
-    const uint64_t sample = std::min(uint64_t{1} << 30, model.engine->model().layout.size_bytes());
-    read_limit = measure_read_bandwidth(*pool, {first.data(), sample});
+  Limits limits;
+  if (options.model.vram != "0" && gpu_count() > 0) {
+    limits.card = TRY(probe_card(*pool, options.model.gpu));  // before the model takes the memory
   }
+  OpenedModel model = TRY(open_for_command(*pool, options.model, sequences, false));
+  const Forward& forward = model.engine->forward();
+  if (forward.vram_bytes() == 0) limits.card.reset();
+  limits.weights = forward.weight_bytes();
+  limits.read_bytes_per_s = weight_read_bandwidth(*pool, *model.engine);
   std::vector<Measurement> all;
   ProgressBar bar("measuring");
   for (const Case& test : cases) {
     bar.update(all.size(), cases.size());
-    all.push_back(TRY(measure(*model.engine, test, options.repetitions, read_limit)));
+    all.push_back(TRY(measure(*model.engine, test, options.repetitions, limits)));
+    limits.vram_peak_bytes = std::max(limits.vram_peak_bytes, forward.vram_bytes());
   }
   bar.clear();
-  (options.json ? print_json : print_table)(model, all, pool->thread_count(), read_limit);
+  (options.json ? print_json : print_table)(model, all, pool->thread_count(), limits);
   return {};
 }
 

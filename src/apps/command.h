@@ -22,6 +22,8 @@ Command add_inspect_command(CLI::App& app);
 Command add_bench_command(CLI::App& app);
 Command add_eval_perplexity_command(CLI::App& app);
 Command add_doctor_command(CLI::App& app);
+Command add_plan_command(CLI::App& app);
+Command add_synth_command(CLI::App& app);
 Command add_completion_command(CLI::App& app);
 
 }  // namespace shoehorn

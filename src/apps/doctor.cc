@@ -8,6 +8,7 @@
 #include "apps/terminal.h"
 #include "base/bytes.h"
 #include "memory/host_buffer.h"
+#include "plan/card_probe.h"
 #include "plan/hardware.h"
 
 namespace shoehorn {
@@ -15,6 +16,7 @@ namespace {
 
 struct DoctorOptions {
   std::string directory = ".";
+  int gpu = 0;
   bool json = false;
 };
 
@@ -28,6 +30,7 @@ struct Findings {
   int threads = 0;
   std::vector<Bandwidth> read_bandwidth;  // by threads
   Result<double> disk_bytes_per_s = fail("not measured");
+  Result<CardProbe> card = fail("not measured");
 };
 
 // A buffer that no cache holds, an eighth of what is free at the most.
@@ -60,7 +63,50 @@ Result<Findings> examine(const DoctorOptions& options) {
   found.threads = default_thread_count(found.host.cpu);
   found.read_bandwidth = TRY(measure_memory(found, bar));
   found.disk_bytes_per_s = measure_disk_read(options.directory, uint64_t{256} << 20);
+  if (gpu_count() == 0) {
+    found.card = fail("{}", why_no_gpu());
+  } else {
+    ThreadPool pool(found.threads, found.host.cpu.usable_processors);
+    found.card = probe_card(pool, options.gpu);
+  }
   return found;
+}
+
+void print_card(const CardProbe& card) {
+  std::printf("card          %s, %s, compute capability %.1f, %d multiprocessors\n",
+              card.facts.name.c_str(), format_bytes(card.facts.total_bytes).c_str(),
+              card.facts.compute_capability / 10.0, card.facts.multiprocessors);
+  std::printf("VRAM copy     %.0f GB/s, read and written; %s taken by driver and libraries\n",
+              card.vram_bytes_per_s / 1e9, format_bytes(card.context_bytes).c_str());
+  for (const CardProbe::CopyRate& rate : card.host_to_card) {
+    std::printf("host to card  %.1f GB/s in pieces of %s\n", rate.bytes_per_s / 1e9,
+                format_bytes(rate.chunk_bytes).c_str());
+  }
+  std::printf("card to host  %.1f GB/s\n", card.card_to_host_bytes_per_s / 1e9);
+  std::printf("pinning       %.1f GB/s\n", card.pin_bytes_per_s / 1e9);
+  std::printf("together      %.1f GB/s read by %d threads beside %.1f GB/s to the card (%.1f alone)\n",
+              card.host_read_beside_bytes_per_s / 1e9, card.threads,
+              card.host_to_card_beside_bytes_per_s / 1e9, card.host_read_bytes_per_s / 1e9);
+}
+
+nlohmann::ordered_json card_json(const CardProbe& card) {
+  nlohmann::ordered_json rates = nlohmann::ordered_json::array();
+  for (const CardProbe::CopyRate& rate : card.host_to_card) {
+    rates.push_back({{"chunk_bytes", rate.chunk_bytes}, {"bytes_per_s", rate.bytes_per_s}});
+  }
+  return {{"name", card.facts.name},
+          {"vram_bytes", card.facts.total_bytes},
+          {"compute_capability", card.facts.compute_capability},
+          {"multiprocessors", card.facts.multiprocessors},
+          {"context_bytes", card.context_bytes},
+          {"vram_bytes_per_s", card.vram_bytes_per_s},
+          {"host_to_card", rates},
+          {"card_to_host_bytes_per_s", card.card_to_host_bytes_per_s},
+          {"pin_bytes_per_s", card.pin_bytes_per_s},
+          {"threads", card.threads},
+          {"host_read_bytes_per_s", card.host_read_bytes_per_s},
+          {"host_read_beside_bytes_per_s", card.host_read_beside_bytes_per_s},
+          {"host_to_card_beside_bytes_per_s", card.host_to_card_beside_bytes_per_s}};
 }
 
 void print_text(const Findings& found, const DoctorOptions& options) {
@@ -82,6 +128,11 @@ void print_text(const Findings& found, const DoctorOptions& options) {
                 std::filesystem::absolute(options.directory).lexically_normal().c_str());
   } else {
     std::printf("disk read     not measured: %s\n", found.disk_bytes_per_s.error().message.c_str());
+  }
+  if (found.card) {
+    print_card(*found.card);
+  } else {
+    std::printf("card          none used: %s\n", found.card.error().message.c_str());
   }
   const double best = found.read_bandwidth.back().bytes_per_s;
   std::printf(
@@ -106,6 +157,7 @@ void print_json(const Findings& found) {
   }
   json["disk_read_bytes_per_s"] =
       found.disk_bytes_per_s ? nlohmann::ordered_json(*found.disk_bytes_per_s) : nullptr;
+  json["card"] = found.card ? card_json(*found.card) : nlohmann::ordered_json(nullptr);
   std::printf("%s\n", json.dump(2).c_str());
 }
 
@@ -123,6 +175,9 @@ Command add_doctor_command(CLI::App& app) {
   auto options = std::make_shared<DoctorOptions>();
   parser->add_option("--disk", options->directory, "Directory whose disk is measured")
       ->type_name("DIR")
+      ->capture_default_str();
+  parser->add_option("--gpu", options->gpu, "Number of the card that is measured")
+      ->check(CLI::Range(0, 64))
       ->capture_default_str();
   parser->add_flag("--json", options->json, "Print JSON");
   return {parser, [options] { return doctor(*options); }};

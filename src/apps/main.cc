@@ -20,7 +20,9 @@ constexpr const char* kDescription =
     "  shoehorn inspect MODEL             what a model is made of\n"
     "  shoehorn bench MODEL               how fast it runs here\n"
     "  shoehorn eval perplexity MODEL FILE\n"
-    "  shoehorn doctor                    what this machine can do\n";
+    "  shoehorn doctor                    what this machine can do\n"
+    "  shoehorn plan MODEL --machine M    what would go where on a machine, and how fast\n"
+    "  shoehorn synth NAME -o FILE        a model of the true shape with random weights\n";
 
 int run_chosen(const std::vector<Command>& commands) {
   for (const Command& command : commands) {
@@ -43,7 +45,8 @@ int main_checked(int argc, char** argv) {
   eval->require_subcommand(1);
   const std::vector<Command> commands = {
       add_run_command(app),    add_inspect_command(app),           add_bench_command(app),
-      add_doctor_command(app), add_eval_perplexity_command(*eval), add_completion_command(app)};
+      add_doctor_command(app), add_eval_perplexity_command(*eval), add_plan_command(app),
+      add_synth_command(app),  add_completion_command(app)};
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

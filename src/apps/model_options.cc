@@ -1,6 +1,7 @@
 #include "apps/model_options.h"
 
 #include "apps/terminal.h"
+#include "base/bytes.h"
 #include "base/cpu.h"
 
 namespace shoehorn {
@@ -28,7 +29,34 @@ void add_model_options(CLI::App& parser, ModelOptions& options) {
                   "fast: activations rounded to 8 bits; full: never rounded, far slower")
       ->check(CLI::IsMember({"fast", "full"}))
       ->capture_default_str();
+  parser
+      .add_option("--vram", options.vram,
+                  "VRAM to use on the card, such as 16GiB; 0: the CPU alone; auto: most of the "
+                  "card's, where there is one")
+      ->type_name("SIZE")
+      ->capture_default_str();
+  parser.add_option("--gpu", options.gpu, "Number of the card")
+      ->check(CLI::Range(0, 64))
+      ->capture_default_str();
+  parser
+      .add_option("--stream-share", options.stream_share,
+                  "Of the weights that VRAM does not hold, the share that is streamed to the card "
+                  "in each decoding step; the CPU computes the others")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
 }
+
+namespace {
+
+// "auto" is none.
+Result<std::optional<uint64_t>> vram_budget(const std::string& text) {
+  if (text == "auto") return std::optional<uint64_t>();
+  const Result<uint64_t> bytes = parse_bytes(text);
+  if (!bytes) return fail("--vram: expected auto, 0 or a size; {}", bytes.error().message);
+  return std::optional(*bytes);
+}
+
+}  // namespace
 
 std::unique_ptr<ThreadPool> make_pool(const ModelOptions& options) {
   const CpuTopology topology = read_cpu_topology();
@@ -45,11 +73,14 @@ Result<OpenedModel> open_for_command(ThreadPool& pool, const ModelOptions& optio
   open.context = options.context;
   open.sequences = sequences;
   open.need_tokenizer = need_tokenizer;
-  open.engine.max_rows = options.prefill_rows;
-  open.engine.precision = options.precision == "full" ? Precision::full : Precision::fast;
-  open.engine.kv.dtype = options.kv_type == "f32"    ? DType::f32
+  open.max_rows = options.prefill_rows;
+  open.precision = options.precision == "full" ? Precision::full : Precision::fast;
+  open.kv_dtype = options.kv_type == "f32"    ? DType::f32
                          : options.kv_type == "bf16" ? DType::bf16
                                                      : DType::f16;
+  open.vram_budget_bytes = TRY(vram_budget(options.vram));
+  open.gpu = options.gpu;
+  open.stream_share = options.stream_share;
   ProgressBar bar("loading");
   open.progress = [&](uint64_t done, uint64_t total) { bar.update(done, total); };
   return open_model(pool, options.path, open);

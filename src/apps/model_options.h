@@ -18,6 +18,9 @@ struct ModelOptions {
   int64_t prefill_rows = 512;
   std::string kv_type = "f16";
   std::string precision = "fast";
+  std::string vram = "auto";
+  int gpu = 0;
+  double stream_share = 0.37;
 };
 
 void add_model_options(CLI::App& parser, ModelOptions& options);

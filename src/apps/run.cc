@@ -39,22 +39,10 @@ struct RunOptions {
   bool quiet = false;
 };
 
-// Bytes per second that reading the weights themselves reaches: the limit of decoding on this
-// machine.
-Result<double> weight_read_bandwidth(ThreadPool& pool, OpenedModel& model) {
-  constexpr uint64_t kSampleBytes = uint64_t{1} << 30;
-  WeightSource& weights = model.engine->weights();
-  const Lease first = TRY(weights.acquire(0));
-  const uint64_t bytes = std::min(kSampleBytes, model.engine->model().layout.size_bytes());
-  // Resident blocks lie one after the other.
-  return measure_read_bandwidth(pool, {first.data(), bytes});
-}
-
-Result<void> print_statistics(ThreadPool& pool, OpenedModel& model, const Answer& answer) {
-  const double limit = TRY(weight_read_bandwidth(pool, model));
+void print_statistics(ThreadPool& pool, OpenedModel& model, const Answer& answer) {
+  const double limit = weight_read_bandwidth(pool, *model.engine);
   std::fprintf(stderr, "%s\n",
                describe(*model.engine, answer.statistics, answer.context_tokens, limit).c_str());
-  return {};
 }
 
 bool print_piece(std::string_view piece) {
@@ -68,7 +56,8 @@ Result<void> answer_once(ThreadPool& pool, OpenedModel& model, const RunOptions&
   ChatSession session(model, options.chat);
   const Answer answer = TRY(session.ask(prompt, print_piece));
   if (!answer.text.ends_with('\n')) std::fputc('\n', stdout);
-  return options.quiet ? Result<void>() : print_statistics(pool, model, answer);
+  if (!options.quiet) print_statistics(pool, model, answer);
+  return {};
 }
 
 constexpr const char* kChatHelp =
@@ -105,7 +94,7 @@ Result<void> chat(ThreadPool& pool, OpenedModel& model, const RunOptions& option
     } else if (question == "/reset") {
       session.reset();
     } else if (question == "/stats") {
-      if (last.statistics.prompt_tokens > 0) TRY(print_statistics(pool, model, last));
+      if (last.statistics.prompt_tokens > 0) print_statistics(pool, model, last);
     } else {
       interrupted = 0;
       Result<Answer> answer = session.ask(question, print_piece);

@@ -26,7 +26,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr size_t kLineBytes = 64;
-constexpr std::chrono::microseconds kSpin{100};
+constexpr std::chrono::microseconds kSpin{400};  // longer than a card takes for its part of a layer
 constexpr std::chrono::microseconds kSpinOversubscribed{2};
 constexpr std::chrono::microseconds kYield{1000};  // the caller's, between spinning and sleeping
 constexpr int kPausesPerClockRead = 32;

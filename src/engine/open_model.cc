@@ -1,11 +1,16 @@
 #include "engine/open_model.h"
 
+#include "base/gpu.h"
+#include "base/log.h"
+#include "engine/hybrid_forward.h"
+
 #include <algorithm>
 
 namespace shoehorn {
 namespace {
 
 constexpr int64_t kDefaultContext = 4096;
+constexpr uint64_t kUnaskedReserve = 12;  // of the card: a twelfth is left to others
 
 // Rows of the vocabulary that hold no token: padding of the embedding, holes, unused ids.
 std::vector<int32_t> masked_ids(const Tokenizer& tokenizer, int64_t vocab_size) {
@@ -23,18 +28,60 @@ Result<std::vector<float>> rope_divisors(const Checkpoint& checkpoint) {
   return stored_vector(checkpoint, "rope_freqs.weight", checkpoint.config().head_dim / 2);
 }
 
-Result<EngineOptions> engine_options(const Checkpoint& checkpoint, const OpenOptions& options) {
+// Tokens of one sequence.
+Result<int64_t> context_of(const Checkpoint& checkpoint, const OpenOptions& options) {
   const int64_t most = checkpoint.config().max_position_embeddings;
   if (options.context > most) {
     return fail("context: expected at most {} tokens, which {} was made for, found {}", most,
                 checkpoint.name(), options.context);
   }
-  EngineOptions engine = options.engine;
-  engine.max_context = options.context > 0 ? options.context : std::min(most, kDefaultContext);
-  engine.max_rows = std::min(engine.max_rows, engine.max_context * options.sequences);
-  const int64_t page = engine.kv.page_tokens;
-  engine.kv.capacity_tokens = (engine.max_context + page - 1) / page * page * options.sequences;
-  return engine;
+  return options.context > 0 ? options.context : std::min(most, kDefaultContext);
+}
+
+KvOptions kv_options(int64_t context, const OpenOptions& options) {
+  KvOptions kv = {.dtype = options.kv_dtype};
+  const int64_t page = kv.page_tokens;
+  kv.capacity_tokens = (context + page - 1) / page * page * options.sequences;
+  return kv;
+}
+
+Result<std::unique_ptr<Forward>> open_on_host(ThreadPool& pool, const Checkpoint& checkpoint,
+                                              const Model& model, int64_t context,
+                                              const OpenOptions& options) {
+  HostForwardOptions host = {.kv = kv_options(context, options), .precision = options.precision};
+  host.limits = {.max_context = context, .thread_count = pool.thread_count()};
+  host.limits.max_rows =
+      rows_within<ThreadPool>(model.config, host.limits,
+                              std::min(options.max_rows, context * options.sequences),
+                              options.workspace_budget_bytes);
+  auto weights = TRY(load_resident(pool, checkpoint, model.layout, options.progress));
+  return make_host_forward(pool, model, std::move(weights), host);
+}
+
+// On a card unless there is none or the caller wants none. Without a word from the caller, a card
+// that cannot hold what must be on it is no error.
+Result<std::unique_ptr<Forward>> open_forward(ThreadPool& pool, const Checkpoint& checkpoint,
+                                              const Model& model, int64_t context,
+                                              const OpenOptions& options) {
+  const bool asked = options.vram_budget_bytes.has_value();
+  if (asked ? *options.vram_budget_bytes == 0 : gpu_count() == 0) {
+    return open_on_host(pool, checkpoint, model, context, options);
+  }
+  const GpuFacts card = TRY(gpu_facts(options.gpu));
+  CardRequest request = {.gpu = options.gpu, .progress = options.progress};
+  HybridOptions& hybrid = request.hybrid;
+  hybrid.kv = kv_options(context, options);
+  hybrid.precision = options.precision;
+  hybrid.stream_share = options.stream_share;
+  hybrid.limits = {.max_rows = std::min(options.max_rows, context * options.sequences),
+                   .max_context = context,
+                   .thread_count = pool.thread_count()};
+  hybrid.vram_budget_bytes = options.vram_budget_bytes.value_or(
+      card.total_bytes - card.total_bytes / kUnaskedReserve);
+  Result<std::unique_ptr<Forward>> forward = open_on_card(pool, model, checkpoint, request);
+  if (forward.ok() || asked) return forward;
+  log_warning("{}; computing on the CPU", forward.error().message);
+  return open_on_host(pool, checkpoint, model, context, options);
 }
 
 }  // namespace
@@ -43,20 +90,23 @@ Result<OpenedModel> open_model(ThreadPool& pool, const std::filesystem::path& pa
                                const OpenOptions& options) {
   OpenedModel opened = {.checkpoint = TRY(Checkpoint::open(path)) };
   const Checkpoint& checkpoint = opened.checkpoint;
-  const EngineOptions engine = TRY(engine_options(checkpoint, options));
+  const int64_t context = TRY(context_of(checkpoint, options));
 
-  Model model = {.config = checkpoint.config(), .layout = TRY(plan_layout(checkpoint)) };
+  auto model = std::make_unique<Model>();
+  model->config = checkpoint.config();
+  model->layout = TRY(plan_layout(checkpoint));
   if (options.need_tokenizer) {
     opened.tokenizer = TRY(Tokenizer::create(TRY(checkpoint.tokenizer_data())));
-    model.masked_ids = masked_ids(*opened.tokenizer, model.config.vocab_size);
+    model->masked_ids = masked_ids(*opened.tokenizer, model->config.vocab_size);
     if (!checkpoint.chat_template().empty()) {
       opened.chat_template =
           TRY(ChatTemplate::parse(checkpoint.chat_template(), checkpoint.name()));
     }
   }
-  model.rope = model_rope_table(model.config, TRY(rope_divisors(checkpoint)));
-  model.weights = TRY(load_resident(pool, checkpoint, model.layout, options.progress));
-  opened.engine = TRY(Engine::create(pool, std::move(model), engine));
+  model->rope = model_rope_table(model->config, TRY(rope_divisors(checkpoint)));
+  auto forward = TRY(open_forward(pool, checkpoint, *model, context, options));
+  opened.engine = std::make_unique<Engine>(std::move(model), std::move(forward),
+                                           EngineOptions{.max_context = context});
   return opened;
 }
 

@@ -8,25 +8,25 @@ int64_t PagedKv::token_bytes(const ModelConfig& config, DType dtype) {
   return 2 * config.num_hidden_layers * config.key_value_size() * shoehorn::size_bytes(dtype);
 }
 
-Result<PagedKv> PagedKv::create(const ModelConfig& config, const KvOptions& options) {
-  PagedKv kv;
-  kv.options_ = options;
-  kv.layer_count_ = config.num_hidden_layers;
-  kv.page_count_ = kv.pages_for(options.capacity_tokens);
-  kv.layer_ = {.dtype = options.dtype,
-               .page_tokens = options.page_tokens,
-               .kv_heads = config.num_key_value_heads,
-               .head_dim = config.head_dim};
+PagedKv::PagedKv(const ModelConfig& config, const KvOptions& options, std::byte* data)
+    : options_(options),
+      layer_count_(config.num_hidden_layers),
+      page_count_(pages_for(options.capacity_tokens)) {
+  layer_ = {.data = data,
+            .dtype = options.dtype,
+            .page_tokens = options.page_tokens,
+            .kv_heads = config.num_key_value_heads,
+            .head_dim = config.head_dim};
   // Each layer's part of a page begins on a cache line.
-  const int64_t layer_bytes = (kv.layer_.page_bytes() + 63) / 64 * 64;
-  kv.layer_.page_stride_bytes = layer_bytes * kv.layer_count_;
-  kv.buffer_ = TRY(HostBuffer::create(
-      static_cast<uint64_t>(kv.page_count_ * kv.layer_.page_stride_bytes), "the KV cache"));
-  kv.layer_.data = kv.buffer_.data();
-  for (int64_t page = kv.page_count_; page-- > 0;) {
-    kv.free_pages_.push_back(static_cast<int32_t>(page));
+  const int64_t layer_bytes = (layer_.page_bytes() + 63) / 64 * 64;
+  layer_.page_stride_bytes = layer_bytes * layer_count_;
+  for (int64_t page = page_count_; page-- > 0;) {
+    free_pages_.push_back(static_cast<int32_t>(page));
   }
-  return kv;
+}
+
+uint64_t PagedKv::size_bytes(const ModelConfig& config, const KvOptions& options) {
+  return PagedKv(config, options, nullptr).size_bytes();
 }
 
 KvLayer PagedKv::layer(int64_t index) const {

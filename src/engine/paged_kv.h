@@ -3,15 +3,14 @@
 //
 // A page holds its tokens' keys and values of every layer, layer after layer in the layout of
 // ops/attention.h, so that a page can be copied or spilled as one piece. A sequence owns a table of
-// pages; pages are handed out and taken back between steps, never within one.
+// pages; pages are handed out and taken back between steps, never within one. The memory is the
+// Forward's, where the attention that reads it is computed.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
-#include "base/result.h"
 #include "formats/model_config.h"
-#include "memory/host_buffer.h"
 #include "ops/attention.h"
 
 namespace shoehorn {
@@ -26,7 +25,10 @@ struct KvOptions {
 
 class PagedKv {
  public:
-  static Result<PagedKv> create(const ModelConfig& config, const KvOptions& options);
+  PagedKv() = default;
+  // `data`: size_bytes(config, options) bytes, 64-byte aligned.
+  PagedKv(const ModelConfig& config, const KvOptions& options, std::byte* data);
+  static uint64_t size_bytes(const ModelConfig& config, const KvOptions& options);
 
   // Bytes that one token takes in all layers.
   static int64_t token_bytes(const ModelConfig& config, DType dtype);
@@ -36,7 +38,9 @@ class PagedKv {
   int64_t page_tokens() const { return options_.page_tokens; }
   int64_t page_count() const { return page_count_; }
   int64_t free_page_count() const { return static_cast<int64_t>(free_pages_.size()); }
-  uint64_t size_bytes() const { return buffer_.size_bytes(); }
+  uint64_t size_bytes() const {
+    return static_cast<uint64_t>(page_count_ * layer_.page_stride_bytes);
+  }
 
   // Grows `table` to hold `tokens` tokens. False: too few free pages, and nothing changed.
   bool reserve(PageTable& table, int64_t tokens);
@@ -52,7 +56,6 @@ class PagedKv {
   int64_t layer_count_ = 0;
   int64_t page_count_ = 0;
   KvLayer layer_;  // of layer 0
-  HostBuffer buffer_;
   std::vector<int32_t> free_pages_;  // the next to hand out is last
 };
 

@@ -11,60 +11,30 @@ Result<void> Engine::step() {
   scheduler_.next(kv_, batch_);
   if (batch_.rows() == 0) return {};
 
-  const StepContext step = {pool_, model_.config, work_, options_.precision, batch_.spans};
-  const Tensor x = work_.residual.slice(0, batch_.rows());  // [rows, hidden_size]
-  {
-    const BlockLayout& block = model_.layout.blocks[model_.layout.embedding_block()];
-    const Lease lease = TRY(model_.weights->acquire(model_.layout.embedding_block()));
-    embed(step, block.weight(TensorRole::embedding, lease.data()), batch_.tokens, x);
+  TRY(forward_->begin(batch_));  // x = embedding of the rows' tokens
+  for (int64_t layer = 0; layer < model_->config.num_hidden_layers; ++layer) {
+    TRY(forward_->attention(layer));     // x += attention(norm(x))
+    TRY(forward_->feed_forward(layer));  // x += ffn(norm(x))
   }
-  prepare_rope(step, model_.rope, batch_.positions);
-  TRY(compute_layers(step, x));
-  return deliver(step, x, clock);
-}
-
-Result<void> Engine::compute_layers(const StepContext& step, const Tensor& x) {
-  const ModelLayout& layout = model_.layout;
-  WeightSource& weights = *model_.weights;
-  for (int64_t layer = 0; layer < layout.layer_count; ++layer) {
-    const int attention = layout.attention_block(layer);
-    const int feed_forward_block = layout.feed_forward_block(layer);
-    {
-      weights.prefetch(feed_forward_block);
-      const Lease lease = TRY(weights.acquire(attention));
-      const auto bound = AttentionWeights::bind(layout.blocks[attention], lease.data());
-      attention_gqa(step, bound, kv_.layer(layer), x);  // x += attention(norm(x))
-    }
-    {
-      weights.prefetch(feed_forward_block + 1);  // the next layer, or what the head needs
-      const Lease lease = TRY(weights.acquire(feed_forward_block));
-      const auto bound = FeedForwardWeights::bind(layout.blocks[feed_forward_block], lease.data());
-      feed_forward(step, bound, x);  // x += ffn(norm(x))
-    }
-  }
-  return {};
+  return deliver(clock);
 }
 
 // Logits of the rows somebody wants, a workspace full at a time; then every sequence moves on.
-Result<void> Engine::deliver(const StepContext& step, const Tensor& x, const Stopwatch& clock) {
-  const ModelLayout& layout = model_.layout;
-  const bool tied = model_.config.tie_word_embeddings;
-  const Lease lease = TRY(model_.weights->acquire(layout.head_block()));
-  const Lease table = TRY(model_.weights->acquire(layout.embedding_block()));
-  const BlockLayout& block = layout.blocks[layout.head_block()];
-  const HeadWeights weights = {.norm = block.vector(TensorRole::final_norm, lease.data()),
-                               .output = tied ? layout.blocks[layout.embedding_block()].weight(
-                                                    TensorRole::embedding, table.data())
-                                              : block.weight(TensorRole::head, lease.data())};
-
+Result<void> Engine::deliver(const Stopwatch& clock) {
   for (const Batch::Part& part : batch_.parts) part.sequence->cached += part.row_count;
   collect_wanted_rows();
-  const auto group = static_cast<size_t>(work_.limits.max_logit_rows);
+  const auto group = static_cast<size_t>(forward_->limits().max_logit_rows);
   for (size_t begin = 0; begin < wanted_.size(); begin += group) {
     const size_t end = std::min(begin + group, wanted_.size());
     head_rows_.clear();
     for (size_t i = begin; i < end; ++i) head_rows_.push_back(wanted_[i].row);
-    const Tensor logits = head(step, weights, x, head_rows_);  // [end - begin, V]
+    const Result<Tensor> computed = forward_->head(head_rows_);  // [end - begin, V]
+    if (!computed.ok()) {
+      CHECK(begin == 0, "the head failed between rows: {}", computed.error().message);
+      for (const Batch::Part& part : batch_.parts) part.sequence->cached -= part.row_count;
+      return computed.error();
+    }
+    const Tensor& logits = *computed;
     for (size_t i = begin; i < end; ++i) {
       float* row = logits.row<float>(static_cast<int64_t>(i - begin));
       deliver_row(batch_.parts[wanted_[i].part], wanted_[i].row,
@@ -103,7 +73,7 @@ void Engine::deliver_row(const Batch::Part& part, int64_t row, std::span<float> 
 void Engine::choose(Sequence& sequence, std::span<float> logits) {
   const Request& request = sequence.request;
   if (sequence.new_tokens >= request.max_new_tokens) return;
-  for (const int32_t id : model_.masked_ids) logits[id] = -std::numeric_limits<float>::infinity();
+  for (const int32_t id : model_->masked_ids) logits[id] = -std::numeric_limits<float>::infinity();
   const int32_t token = sequence.sampler.choose(logits);
   const auto& stops = request.stop_token_ids;
   if (std::find(stops.begin(), stops.end(), token) != stops.end()) {
@@ -137,34 +107,19 @@ void Engine::account(const Batch::Part& part, double seconds) {
   }
 }
 
-Result<std::unique_ptr<Engine>> Engine::create(ThreadPool& pool, Model model,
-                                               const EngineOptions& options) {
-  WorkspaceLimits limits = {.max_rows = options.max_rows,
-                            .max_logit_rows = 8,
-                            .max_context = options.max_context,
-                            .thread_count = pool.thread_count()};
-  limits.max_rows =
-      rows_within(model.config, limits, options.max_rows, options.workspace_budget_bytes);
-  Workspace work = TRY(Workspace::create(model.config, limits));
-  PagedKv kv = TRY(PagedKv::create(model.config, options.kv));
-  return std::unique_ptr<Engine>(
-      new Engine(pool, std::move(model), options, std::move(work), std::move(kv)));
-}
-
-Engine::Engine(ThreadPool& pool, Model model, const EngineOptions& options, Workspace work,
-               PagedKv kv)
-    : pool_(pool),
-      model_(std::move(model)),
+Engine::Engine(std::unique_ptr<const Model> model, std::unique_ptr<Forward> forward,
+               const EngineOptions& options)
+    : model_(std::move(model)),
+      forward_(std::move(forward)),
       options_(options),
-      work_(std::move(work)),
-      kv_(std::move(kv)),
-      scheduler_(work_.limits.max_rows) {}
+      kv_(forward_->kv()),
+      scheduler_(forward_->limits().max_rows) {}
 
 Result<void> Engine::check(const Request& request) const {
   if (request.prompt.empty()) return fail("the prompt has no tokens");
   for (const int32_t token : request.prompt) {
-    if (token < 0 || token >= model_.config.vocab_size) {
-      return fail("prompt: expected token ids below {}, found {}", model_.config.vocab_size, token);
+    if (token < 0 || token >= model_->config.vocab_size) {
+      return fail("prompt: expected token ids below {}, found {}", model_->config.vocab_size, token);
     }
   }
   const int64_t tokens = static_cast<int64_t>(request.prompt.size()) + request.max_new_tokens;
@@ -179,7 +134,7 @@ Result<void> Engine::check(const Request& request) const {
 Result<SequenceId> Engine::submit(Request request, std::optional<SequenceId> continue_from) {
   TRY(check(request));
   auto sequence =
-      std::make_unique<Sequence>(next_id_++, std::move(request), model_.config.vocab_size);
+      std::make_unique<Sequence>(next_id_++, std::move(request), model_->config.vocab_size);
   if (continue_from) take_over(*continue_from, *sequence);
   Sequence* added = sequence.get();
   sequences_.emplace(added->id, std::move(sequence));

@@ -5,7 +5,7 @@
 //   while (!engine.idle()) TRY(engine.step());
 //   engine.release(id);
 //
-// One thread drives an Engine; the ops inside a step use the pool.
+// One thread drives an Engine; what a step computes with is its Forward's business.
 #pragma once
 
 #include <cstdint>
@@ -15,36 +15,21 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "base/thread_pool.h"
-#include "engine/paged_kv.h"
+#include "engine/forward.h"
 #include "engine/scheduler.h"
 #include "engine/sequence.h"
-#include "memory/weight_source.h"
-#include "models/layers.h"
 
 namespace shoehorn {
 
 struct EngineOptions {
-  int64_t max_context = 4096;                            // tokens of one sequence
-  int64_t max_rows = 512;                                // tokens of one step (prefill chunk)
-  uint64_t workspace_budget_bytes = uint64_t{64} << 20;  // lowers max_rows on wide models
-  KvOptions kv;
-  Precision precision = Precision::fast;
-};
-
-// What the engine runs: everything but the weights is a value.
-struct Model {
-  ModelConfig config;
-  ModelLayout layout;
-  RopeTable rope;
-  std::unique_ptr<WeightSource> weights;
-  std::vector<int32_t> masked_ids;  // vocabulary rows that must never be chosen
+  int64_t max_context = 4096;  // tokens of one sequence
 };
 
 class Engine {
  public:
-  static Result<std::unique_ptr<Engine>> create(ThreadPool& pool, Model model,
-                                                const EngineOptions& options);
+  // `forward` computes `model`.
+  Engine(std::unique_ptr<const Model> model, std::unique_ptr<Forward> forward,
+         const EngineOptions& options);
 
   // Queues a request. `continue_from`: a finished sequence whose cache is taken over as far as the
   // token ids agree (its id is then gone). Errors: empty prompt, ids outside the vocabulary, more
@@ -58,17 +43,13 @@ class Engine {
   const Sequence& sequence(SequenceId id) const;
   void release(SequenceId id);  // frees its cache; running or not
 
-  const Model& model() const { return model_; }
+  const Model& model() const { return *model_; }
   const EngineOptions& options() const { return options_; }
-  uint64_t kv_bytes() const { return kv_.size_bytes(); }
-  uint64_t workspace_bytes() const { return work_.size_bytes(); }
-  WeightSource& weights() { return *model_.weights; }
+  const Forward& forward() const { return *forward_; }
+  const PagedKv& kv() const { return kv_; }
 
  private:
-  Engine(ThreadPool& pool, Model model, const EngineOptions& options, Workspace work, PagedKv kv);
-
-  Result<void> compute_layers(const StepContext& step, const Tensor& x);
-  Result<void> deliver(const StepContext& step, const Tensor& x, const Stopwatch& clock);
+  Result<void> deliver(const Stopwatch& clock);
   void collect_wanted_rows();
   void deliver_row(const Batch::Part& part, int64_t row, std::span<float> logits);
   void choose(Sequence& sequence, std::span<float> logits);
@@ -76,11 +57,10 @@ class Engine {
   Result<void> check(const Request& request) const;
   void take_over(SequenceId from, Sequence& to);
 
-  ThreadPool& pool_;
-  Model model_;
+  std::unique_ptr<const Model> model_;
+  std::unique_ptr<Forward> forward_;
   EngineOptions options_;
-  Workspace work_;
-  PagedKv kv_;
+  PagedKv& kv_;
   Scheduler scheduler_;
   Batch batch_;
   struct WantedRow {

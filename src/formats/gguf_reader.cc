@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cinttypes>
 #include <type_traits>
 
 #include "formats/quote.h"
@@ -330,6 +329,12 @@ Result<uint64_t> read_alignment(const std::map<std::string, GgufValue, std::less
 }
 
 }  // namespace
+
+std::optional<uint32_t> ggml_type_number(StoredType type) {
+  for (const GgmlType& known : kGgmlTypes)
+    if (known.stored == stored(type)) return known.id;
+  return std::nullopt;
+}
 
 Result<std::string_view> GgufCursor::read_string(std::string_view field) {
   const auto length = TRY(read<uint64_t>(field));

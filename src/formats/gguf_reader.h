@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -44,6 +45,9 @@ class GgufCursor {
   const std::string& file_;
   uint64_t position_ = 0;
 };
+
+// ggml's number for a type; none for F8_E4M3, which is no type of ggml.
+std::optional<uint32_t> ggml_type_number(StoredType type);
 
 class GgufReader {
  public:

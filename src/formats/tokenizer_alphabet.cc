@@ -47,4 +47,11 @@ bool append_token_bytes(std::string_view token, std::string& bytes) {
   return true;
 }
 
+std::string byte_token(uint8_t byte) {
+  int code = 0;
+  while (kBytes[static_cast<size_t>(code)] != byte) ++code;
+  if (code < 0x80) return std::string(1, static_cast<char>(code));
+  return {static_cast<char>(0xC0 | code >> 6), static_cast<char>(0x80 | (code & 0x3F))};
+}
+
 }  // namespace shoehorn

@@ -13,4 +13,7 @@ namespace shoehorn {
 // character is outside the alphabet.
 bool append_token_bytes(std::string_view token, std::string& bytes);
 
+// The token that spells one byte.
+std::string byte_token(uint8_t byte);
+
 }  // namespace shoehorn

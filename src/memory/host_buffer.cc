@@ -14,7 +14,7 @@ namespace shoehorn {
 namespace {
 
 constexpr uint64_t kHugePage = uint64_t{2} << 20;
-constexpr uint64_t kPieceAlignment = 64;
+constexpr uint64_t kPieceAlignment = 256;
 
 uint64_t round_up(uint64_t value, uint64_t step) {
   return (value + step - 1) / step * step;

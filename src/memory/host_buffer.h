@@ -31,7 +31,7 @@ class HostBuffer {
   uint64_t size_bytes_ = 0;
 };
 
-// Cuts a buffer into pieces one after the other, each 64-byte aligned; planned before the first
+// Cuts a buffer into pieces one after the other, each 256-byte aligned; planned before the first
 // step, never freed singly. Run it once over no buffer (data null) to learn the size, then again
 // over the buffer to place the pieces.
 class Arena {

@@ -23,37 +23,77 @@ bool is_vector(TensorRole role) {
   }
 }
 
+// One part of a matrix, in the range of its neuron group.
+void repack_part(ThreadPool& pool, const StoredMatrix& stored, const WeightSlot& slot, int64_t part,
+                 std::byte* target) {
+  StoredMatrix matrix = stored;
+  if (slot.cut == Cut::columns) {
+    const int64_t columns = slot.part_columns();
+    matrix = column_range(stored, part * columns, (part + 1) * columns);
+  }
+  const int64_t first = slot.cut == Cut::rows ? part * slot.part_rows() : 0;
+  // Rows are written at their place in the whole: step back by those before the part.
+  std::byte* whole = target - size_bytes(slot.format, first, matrix.columns);
+  pool.parallel_for(
+      slot.part_rows(),
+      [&](int64_t begin, int64_t end) { repack_rows(matrix, first + begin, first + end, whole); },
+      kTileRows);
+}
+
 Result<void> load_slot(ThreadPool& pool, const Checkpoint& checkpoint, const WeightSlot& slot,
-                       const std::string& name, std::byte* target) {
+                       const std::string& name, const BlockTarget& target) {
   if (is_vector(slot.role)) {
     const std::vector<float> values = TRY(stored_vector(checkpoint, name, slot.columns));
-    std::memcpy(target, values.data(), values.size() * sizeof(float));
+    std::memcpy(target.at(slot.offset), values.data(), values.size() * sizeof(float));
     return {};
   }
   const StoredMatrix stored = TRY(stored_matrix(checkpoint, name, slot.rows, slot.columns));
-  pool.parallel_for(
-      slot.rows, [&](int64_t begin, int64_t end) { repack_rows(stored, begin, end, target); },
-      kTileRows);
+  for (int64_t part = 0; part < slot.parts; ++part) {
+    const uint64_t offset = slot.offset + static_cast<uint64_t>(part) * slot.part_stride_bytes;
+    repack_part(pool, stored, slot, part, target.at(offset));
+  }
   checkpoint.release(*checkpoint.find(name));
   return {};
 }
 
+// Blocks one after the other in one buffer.
+class ResidentSink final : public WeightSink {
+ public:
+  ResidentSink(HostBuffer& buffer, const ModelLayout& layout) : buffer_(buffer), layout_(layout) {}
+  Result<BlockTarget> begin(int block) override {
+    return BlockTarget{.far = buffer_.data() + layout_.offsets[block]};
+  }
+  Result<void> end(int) override { return {}; }
+
+ private:
+  HostBuffer& buffer_;
+  const ModelLayout& layout_;
+};
+
 }  // namespace
+
+Result<void> load_weights(ThreadPool& pool, const Checkpoint& checkpoint, const ModelLayout& layout,
+                          WeightSink& sink, const LoadProgress& progress) {
+  for (int b = 0; b < static_cast<int>(layout.blocks.size()); ++b) {
+    const BlockLayout& block = layout.blocks[b];
+    const BlockTarget target = TRY(sink.begin(b));
+    for (const WeightSlot& slot : block.slots) {
+      const std::string name = tensor_name(checkpoint.naming(), slot.role, block.layer);
+      TRY(load_slot(pool, checkpoint, slot, name, target));
+      if (progress) progress(layout.offsets[b] + slot.offset, layout.size_bytes());
+    }
+    TRY(sink.end(b));
+  }
+  if (progress) progress(layout.size_bytes(), layout.size_bytes());
+  return {};
+}
 
 Result<std::unique_ptr<WeightSource>> load_resident(ThreadPool& pool, const Checkpoint& checkpoint,
                                                     const ModelLayout& layout,
                                                     const LoadProgress& progress) {
   HostBuffer buffer = TRY(HostBuffer::create(layout.size_bytes(), "weights"));
-  for (size_t b = 0; b < layout.blocks.size(); ++b) {
-    const BlockLayout& block = layout.blocks[b];
-    for (const WeightSlot& slot : block.slots) {
-      const std::string name = tensor_name(checkpoint.naming(), slot.role, block.layer);
-      const uint64_t offset = layout.offsets[b] + slot.offset;
-      TRY(load_slot(pool, checkpoint, slot, name, buffer.data() + offset));
-      if (progress) progress(offset, layout.size_bytes());
-    }
-  }
-  if (progress) progress(layout.size_bytes(), layout.size_bytes());
+  ResidentSink sink(buffer, layout);
+  TRY(load_weights(pool, checkpoint, layout, sink, progress));
   return std::unique_ptr<WeightSource>(
       std::make_unique<ResidentWeights>(std::move(buffer), layout.offsets));
 }

@@ -16,6 +16,8 @@
 
 #include "base/thread_pool.h"
 #include "ops/cost.h"
+#include "ops/gpu.h"
+#include "ops/rope.h"
 #include "tensor/tensor.h"
 
 namespace shoehorn {
@@ -56,6 +58,42 @@ struct AttentionArguments {
 };
 void attention(ThreadPool& pool, const KvLayer& layer, const AttentionArguments& arguments,
                std::span<const AttentionSpan> spans, std::span<std::byte> scratch);
+
+// On a card: the spans of a step and their page tables, uploaded once for all its layers.
+struct GpuSpans {
+  const AttentionSpan* spans = nullptr;  // [count] on the card; `pages` too point to the card
+  int64_t count = 0;
+  const int32_t* row_spans = nullptr;  // [rows] on the card: the span of each row
+  int64_t rows = 0;
+  int64_t max_row_count = 0;  // of one span
+  int64_t max_context = 0;    // largest first_position + row_count
+};
+
+// Turns q and k in place (ops/rope.h) and writes k and v into the cache, in one pass. q: [m, H, d],
+// k, v: [m, KV, d] f32; cosines, sines: [m, n/2].
+struct RopeAppendArguments {
+  Tensor q, k, v;
+  Tensor cosines, sines;
+  RopePairing pairing = RopePairing::half;
+};
+void rope_and_append(ThreadPool& pool, const KvLayer& layer, const RopeAppendArguments& arguments,
+                     std::span<const AttentionSpan> spans);
+void rope_and_append(Gpu& gpu, const KvLayer& layer, const RopeAppendArguments& arguments,
+                     const GpuSpans& spans);
+
+// scratch: gpu_attention_scratch_bytes(...), 256-byte aligned; heads of q and out begin at multiples
+// of 8 bytes; scale > 0; head_dim <= 256. f16 and bf16 caches with heads of 64 or 128 and pages of a
+// multiple of 16 tokens are read at the card's speed, others by a plain kernel in float.
+//
+// Steps of up to kFewRows rows, or of short spans alone, split their contexts over the card; queries
+// and probabilities have twice the bits of the cache's type (f16: 22, bf16: 16). Steps of more rows
+// round both to the cache's type. In either kind a row's bits depend on its own sequence and position
+// alone.
+void attention(Gpu& gpu, const KvLayer& layer, const AttentionArguments& arguments,
+               const GpuSpans& spans, std::span<std::byte> scratch);
+// Grows with rows and context to at most 1024 * heads * (head_dim + 2) * 4.
+int64_t gpu_attention_scratch_bytes(int64_t rows, int64_t heads, int64_t head_dim,
+                                    int64_t max_context);
 
 // Scratch for m rows of `heads` query heads whose contexts are at most max_context tokens.
 int64_t attention_scratch_bytes(int thread_count, int64_t m, int64_t heads, int64_t head_dim,

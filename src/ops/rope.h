@@ -14,6 +14,7 @@
 
 #include "base/thread_pool.h"
 #include "ops/cost.h"
+#include "ops/gpu.h"
 #include "tensor/tensor.h"
 
 namespace shoehorn {
@@ -52,6 +53,10 @@ void scale_yarn(RopeTable& table, const YarnScaling& scaling);
 // The angles of a step, computed once and shared by all its layers and heads: cosines, sines
 // [m, n/2] f32, each times `magnitude`; positions: [m], each >= 0.
 void rope_angles(ThreadPool& pool, std::span<const int32_t> positions, const RopeTable& table,
+                 const Tensor& cosines, const Tensor& sines);
+
+// On a card: frequencies [n/2] as doubles, positions [m], both on the card.
+void rope_angles(Gpu& gpu, const int32_t* positions, const double* frequencies, double magnitude,
                  const Tensor& cosines, const Tensor& sines);
 
 // In place. x: [m, heads, head_dim] f32, n <= head_dim, the first n of each head are rotated; rows

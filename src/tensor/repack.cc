@@ -216,13 +216,21 @@ void put(const BlockIQ4_XS& block, RowOfIQ4_XS row) {
   }
 }
 
+constexpr int64_t kF8TileSide = 128;
+
+int64_t row_stride(const StoredMatrix& stored) {
+  return stored.row_stride_bytes > 0 ? stored.row_stride_bytes
+                                     : stored_bytes(stored.type, 1, stored.columns);
+}
+
+
 // Rows row_begin.. of one tile. Sections of a tile follow each other as their columns do.
 template <typename Block>
 void repack_tile(const StoredMatrix& stored, int64_t row_begin, std::byte* tile) {
   const Format format = internal_format(stored.type);
   const int64_t sections = stored.columns / Block::kElements;
   const int64_t section_bytes = tile_bytes(format, Block::kElements);
-  const int64_t row_bytes = sections * static_cast<int64_t>(sizeof(Block));
+  const int64_t row_bytes = row_stride(stored);
   const auto rows = static_cast<int>(std::min(kTileRows, stored.rows - row_begin));
   if (rows < kTileRows) {
     std::memset(tile, 0, static_cast<size_t>(sections * section_bytes));
@@ -238,8 +246,6 @@ void repack_tile(const StoredMatrix& stored, int64_t row_begin, std::byte* tile)
 }
 
 // F8_E4M3: 256 possible codes, so a table of bf16 values for each scale does the arithmetic.
-constexpr int64_t kF8TileSide = 128;
-
 std::array<uint16_t, 256> f8_table(float scale) {
   std::array<uint16_t, 256> table;
   for (int code = 0; code < 256; ++code) {
@@ -258,14 +264,16 @@ float f8_tile_scale(const StoredMatrix& stored, int64_t index) {
 // Rows [row_begin, row_end) of one row of scale tiles.
 void repack_f8(const StoredMatrix& stored, int64_t row_begin, int64_t row_end, std::byte* weight) {
   const int64_t tiles_across = (stored.columns + kF8TileSide - 1) / kF8TileSide;
+  const int64_t scale_stride =
+      stored.f8_tile_scale_stride > 0 ? stored.f8_tile_scale_stride : tiles_across;
   for (int64_t t = 0; t < tiles_across; ++t) {
     const std::array<uint16_t, 256> table =
-        f8_table(f8_tile_scale(stored, row_begin / kF8TileSide * tiles_across + t));
+        f8_table(f8_tile_scale(stored, row_begin / kF8TileSide * scale_stride + t));
     const int64_t column_end = std::min(stored.columns, (t + 1) * kF8TileSide);
     for (int64_t row = row_begin; row < row_end; ++row) {
       for (int64_t column = t * kF8TileSide; column < column_end; ++column) {
-        const int64_t at = row * stored.columns + column;
-        std::memcpy(weight + 2 * at, &table[static_cast<uint8_t>(stored.data[at])], 2);
+        const auto code = static_cast<uint8_t>(stored.data[row * row_stride(stored) + column]);
+        std::memcpy(weight + 2 * (row * stored.columns + column), &table[code], 2);
       }
     }
   }
@@ -312,6 +320,25 @@ Format internal_format(StoredType type) {
   return {};
 }
 
+int64_t column_cut(StoredType type) {
+  return type == StoredType::f8_e4m3 ? kF8TileSide : block_elements(type);
+}
+
+StoredMatrix column_range(const StoredMatrix& stored, int64_t begin, int64_t end) {
+  const int64_t cut = column_cut(stored.type);
+  CHECK(begin % cut == 0 && (end % cut == 0 || end == stored.columns), "columns [{}, {}) of {}",
+        begin, end, stored.columns);
+  StoredMatrix range = stored;
+  range.row_stride_bytes = row_stride(stored);
+  range.f8_tile_scale_stride = stored.f8_tile_scale_stride > 0
+                                   ? stored.f8_tile_scale_stride
+                                   : (stored.columns + kF8TileSide - 1) / kF8TileSide;
+  range.columns = end - begin;
+  range.data += stored_bytes(stored.type, 1, begin);
+  if (range.f8_tile_scales != nullptr) range.f8_tile_scales += begin / kF8TileSide * 4;
+  return range;
+}
+
 void repack_rows(const StoredMatrix& stored, int64_t row_begin, int64_t row_end,
                  std::byte* weight) {
   CHECK(row_begin % kTileRows == 0 && (row_end % kTileRows == 0 || row_end == stored.rows) &&
@@ -328,8 +355,10 @@ void repack_rows(const StoredMatrix& stored, int64_t row_begin, int64_t row_end,
   }
   if (format.storage != Storage::grouped) {
     const int64_t row_bytes = size_bytes(format, 1, stored.columns);
-    std::memcpy(weight + row_begin * row_bytes, stored.data + row_begin * row_bytes,
-                static_cast<size_t>((row_end - row_begin) * row_bytes));
+    for (int64_t row = row_begin; row < row_end; ++row) {
+      std::memcpy(weight + row * row_bytes, stored.data + row * row_stride(stored),
+                  static_cast<size_t>(row_bytes));
+    }
     return;
   }
   const int64_t bytes_per_tile = tile_bytes(format, stored.columns);

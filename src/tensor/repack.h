@@ -26,7 +26,15 @@ struct StoredMatrix {
   // F8_E4M3 only: multiplier of each 128 x 128 tile, f32 [ceil(rows/128), ceil(columns/128)], any
   // alignment; null: none.
   const std::byte* f8_tile_scales = nullptr;
+  int64_t row_stride_bytes = 0;      // from a row to the next; 0: stored_bytes(type, 1, columns)
+  int64_t f8_tile_scale_stride = 0;  // elements from a row of tiles to the next; 0: ceil(columns/128)
 };
+
+// Columns [begin, end) of a matrix as one of their own. REQUIRES: both are multiples of
+// column_cut(type), or end is the last.
+StoredMatrix column_range(const StoredMatrix& stored, int64_t begin, int64_t end);
+// A matrix can be cut between columns that are multiples of this: a block, or a tile of scales.
+int64_t column_cut(StoredType type);
 
 // Writes rows [row_begin, row_end) of `stored` in internal_format(type) into `weight`, the start of
 // the whole weight's bytes (size_bytes(format, rows, columns), 64-byte aligned). row_begin is a

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "tensor/format.h"
 
@@ -19,6 +20,17 @@ struct Weight {
 
   int64_t size_bytes() const { return shoehorn::size_bytes(format, rows, columns); }
   const std::byte* tile(int64_t index) const { return data + index * tile_bytes(format, columns); }
+};
+
+// A matrix cut into equal parts that may lie in different places: the gate, up or down matrices of a
+// feed-forward's neuron groups.
+struct SplitWeight {
+  Format format;
+  int64_t rows = 0;  // of one part
+  int64_t columns = 0;
+  std::span<const std::byte* const> parts;  // each laid out as a Weight's data; null: left out
+
+  Weight part(int64_t index) const { return {format, rows, columns, parts[index]}; }
 };
 
 // Row `row` as floats, exactly what the codes mean. values: [columns].

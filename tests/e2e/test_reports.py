@@ -50,7 +50,7 @@ class Bench(ProgramTest):
             self.assertGreater(result["tokens_per_s"], 0)
             self.assertIn(result["kind"], ("prefill", "decode"))
             if result["kind"] == "decode":
-                self.assertGreater(result["read_limit_share"], 0)
+                self.assertGreater(result["limit_share"], 0)
 
     def test_text(self):
         text = self.assert_succeeds("bench", default_model(), "-p", "8", "-n", "2", "-r", "1")

@@ -38,11 +38,11 @@ class EngineTest : public ::testing::Test {
  protected:
   std::unique_ptr<Engine> make(int64_t max_rows = 512, int threads = 2) {
     pool_ = std::make_unique<ThreadPool>(threads);
-    EngineOptions options;
+    TinyOptions options;
     options.max_rows = max_rows;
     options.max_context = 1024;
     options.kv = {.dtype = DType::f32, .page_tokens = 16, .capacity_tokens = 4096};
-    return Engine::create(*pool_, tiny_model(), options).value();
+    return tiny_engine(*pool_, tiny_model(), options);
   }
 
   static void finish(Engine& engine) {
@@ -141,13 +141,13 @@ TEST_F(EngineTest, TheListenerCanEndASequence) {
 
 TEST_F(EngineTest, MaskedIdsAreNeverChosen) {
   pool_ = std::make_unique<ThreadPool>(1);
-  Model model = tiny_model();
+  auto model = tiny_model();
   for (int32_t id = 0; id < 101; ++id) {
-    if (id != 42) model.masked_ids.push_back(id);
+    if (id != 42) model->masked_ids.push_back(id);
   }
-  EngineOptions options;
+  TinyOptions options;
   options.kv.capacity_tokens = 64;
-  const std::unique_ptr<Engine> engine = Engine::create(*pool_, std::move(model), options).value();
+  const std::unique_ptr<Engine> engine = tiny_engine(*pool_, std::move(model), options);
   Outcome outcome;
   ASSERT_TRUE(engine->submit(recording(tokens_of(7, 3), 4, outcome)).ok());
   finish(*engine);
@@ -207,15 +207,15 @@ class FailingSource final : public WeightSource {
 TEST_F(EngineTest, AFailedStepLosesNothing) {
   const Outcome expected = alone(tokens_of(9, 30), 6);
   pool_ = std::make_unique<ThreadPool>(2);
-  Model model = tiny_model();
-  auto source = std::make_unique<FailingSource>(std::move(model.weights));
+  auto model = tiny_model();
+  auto source = std::make_unique<FailingSource>(tiny_weights(model->layout, 1));
   FailingSource* failing = source.get();
-  model.weights = std::move(source);
-  EngineOptions options;
+  TinyOptions options;
   options.max_context = 1024;
   options.max_rows = 16;
   options.kv = {.dtype = DType::f32, .page_tokens = 16, .capacity_tokens = 4096};
-  const std::unique_ptr<Engine> engine = Engine::create(*pool_, std::move(model), options).value();
+  const std::unique_ptr<Engine> engine = 
+      tiny_engine(*pool_, std::move(model), options, std::move(source));
   Outcome outcome;
   ASSERT_TRUE(engine->submit(recording(tokens_of(9, 30), 6, outcome)).ok());
   for (int step = 0; !engine->idle(); ++step) {

@@ -13,10 +13,10 @@ namespace {
 class PerplexityTest : public ::testing::Test {
  protected:
   PerplexityTest() {
-    EngineOptions options;
+    TinyOptions options;
     options.kv = {.dtype = DType::f32, .capacity_tokens = 512};
     options.max_context = 512;
-    engine_ = Engine::create(pool_, tiny_model(), options).value();
+    engine_ = tiny_engine(pool_, tiny_model(), options);
     Random random(3);
     for (int i = 0; i < 150; ++i) tokens_.push_back(static_cast<int32_t>(random.below(101)));
   }

@@ -12,7 +12,7 @@ class SchedulerTest : public ::testing::Test {
     config.num_hidden_layers = 1;
     config.num_key_value_heads = 1;
     config.head_dim = 16;
-    kv_ = PagedKv::create(config, {.page_tokens = 16, .capacity_tokens = 160}).value();
+    kv_ = PagedKv(config, {.page_tokens = 16, .capacity_tokens = 160}, nullptr);
   }
 
   Sequence sequence(int64_t prompt, int64_t new_tokens) {

@@ -34,6 +34,14 @@ class TinyBlock {
     block_.size_bytes += static_cast<uint64_t>((rows * columns * 4 + 63) / 64 * 64);
     return *this;
   }
+  // Gate, up and down as one neuron group.
+  TinyBlock& add_group(int64_t neurons, int64_t hidden) {
+    block_.groups = {.count = 1, .neurons = neurons, .offset = block_.size_bytes};
+    add(TensorRole::gate, neurons, hidden).add(TensorRole::up, neurons, hidden);
+    add(TensorRole::down, hidden, neurons);
+    block_.groups.stride_bytes = block_.size_bytes - block_.groups.offset;
+    return *this;
+  }
   BlockLayout take() { return std::move(block_); }
 
  private:
@@ -53,9 +61,7 @@ inline ModelLayout tiny_layout(const ModelConfig& c) {
                                 .take());
     layout.blocks.push_back(TinyBlock(layer)
                                 .add(TensorRole::ffn_norm, 1, c.hidden_size)
-                                .add(TensorRole::gate, c.intermediate_size, c.hidden_size)
-                                .add(TensorRole::up, c.intermediate_size, c.hidden_size)
-                                .add(TensorRole::down, c.hidden_size, c.intermediate_size)
+                                .add_group(c.intermediate_size, c.hidden_size)
                                 .take());
   }
   layout.blocks.push_back(
@@ -89,13 +95,32 @@ inline std::unique_ptr<WeightSource> tiny_weights(const ModelLayout& layout, uin
   return std::make_unique<ResidentWeights>(std::move(buffer), layout.offsets);
 }
 
-inline Model tiny_model(uint64_t seed = 1) {
-  Model model;
-  model.config = tiny_config();
-  model.layout = tiny_layout(model.config);
-  model.rope = model_rope_table(model.config, {});
-  model.weights = tiny_weights(model.layout, seed);
+inline std::unique_ptr<Model> tiny_model() {
+  auto model = std::make_unique<Model>();
+  model->config = tiny_config();
+  model->layout = tiny_layout(model->config);
+  model->rope = model_rope_table(model->config, {});
   return model;
+}
+
+struct TinyOptions {
+  int64_t max_context = 4096;
+  int64_t max_rows = 512;
+  KvOptions kv;
+};
+
+// An engine on the host. No weights given: tiny_weights of seed 1.
+inline std::unique_ptr<Engine> tiny_engine(ThreadPool& pool, std::unique_ptr<Model> model,
+                                           const TinyOptions& options,
+                                           std::unique_ptr<WeightSource> weights = nullptr) {
+  if (weights == nullptr) weights = tiny_weights(model->layout, 1);
+  HostForwardOptions host = {.kv = options.kv};
+  host.limits = {.max_rows = options.max_rows,
+                 .max_context = options.max_context,
+                 .thread_count = pool.thread_count()};
+  auto forward = make_host_forward(pool, *model, std::move(weights), host).value();
+  return std::make_unique<Engine>(std::move(model), std::move(forward),
+                                  EngineOptions{.max_context = options.max_context});
 }
 
 }  // namespace shoehorn

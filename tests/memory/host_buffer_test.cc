@@ -50,22 +50,22 @@ TEST(Arena, PlansThenPlacesTheSamePieces) {
   Arena planned;
   place(planned, pieces);
   EXPECT_EQ(pieces[3], nullptr);
-  EXPECT_EQ(planned.peak_bytes(), 64u + 128u + 1024u);
+  EXPECT_EQ(planned.peak_bytes(), 256u + 256u + 1024u);
 
   const HostBuffer buffer = HostBuffer::create(planned.peak_bytes(), "a test").value();
   Arena arena(buffer.bytes());
   place(arena, pieces);
   EXPECT_EQ(pieces[0], buffer.data());
-  EXPECT_EQ(pieces[1], buffer.data() + 64);
-  EXPECT_EQ(pieces[2], buffer.data() + 192);
+  EXPECT_EQ(pieces[1], buffer.data() + 256);
+  EXPECT_EQ(pieces[2], buffer.data() + 512);
   EXPECT_EQ(pieces[3], pieces[2]);  // phases share memory
 }
 
 TEST(ArenaDeathTest, TakingTooMuchIsABug) {
-  const HostBuffer buffer = HostBuffer::create(128, "a test").value();
+  const HostBuffer buffer = HostBuffer::create(512, "a test").value();
   Arena arena(buffer.bytes());
-  arena.take(128);
-  EXPECT_DEATH(arena.take(1), "arena of 128 bytes");
+  arena.take(512);
+  EXPECT_DEATH(arena.take(1), "arena of 512 bytes");
 }
 
 }  // namespace

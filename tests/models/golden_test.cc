@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "base/gpu.h"
 #include "engine/open_model.h"
 #include "engine/perplexity.h"
 #include "ops/softmax.h"
@@ -31,25 +32,29 @@ Json read_json(const fs::path& path) {
 struct GoldenFile {
   std::string model;
   std::string file;  // a directory or a .gguf of the same weights
+  bool card;         // computed on the card
 };
 
 std::vector<GoldenFile> golden_files() {
   std::vector<GoldenFile> files;
   const Json goldens = read_json(kModels / "goldens.json");
   for (const Json& model : goldens["models"]) {
-    for (const Json& file : model["files"]) files.push_back({model["name"], file});
+    for (const Json& file : model["files"]) {
+      for (const bool card : {false, true}) files.push_back({model["name"], file, card});
+    }
   }
   return files;
 }
 
 Result<OpenedModel> open_exact(ThreadPool& pool, const fs::path& path, int64_t context,
-                               int64_t max_rows) {
+                               int64_t max_rows, bool card = false) {
   OpenOptions options;
+  options.vram_budget_bytes = card ? uint64_t{2} << 30 : 0;
   options.context = context;
   options.need_tokenizer = false;
-  options.engine.max_rows = max_rows;
-  options.engine.kv.dtype = DType::f32;
-  options.engine.precision = Precision::full;
+  options.max_rows = max_rows;
+  options.kv_dtype = DType::f32;
+  options.precision = Precision::full;
   return open_model(pool, path, options);
 }
 
@@ -74,6 +79,7 @@ class GoldenModels : public ::testing::TestWithParam<GoldenFile> {};
 
 // 1e-4 of the largest logit, at short and long context, whatever the size of the steps.
 TEST_P(GoldenModels, LogitsAgreeWithTheReference) {
+  if (GetParam().card && gpu_count() == 0) GTEST_SKIP() << why_no_gpu();
   const Json goldens = read_json(kModels / "goldens.json");
   const auto model = *std::find_if(goldens["models"].begin(), goldens["models"].end(),
                                    [&](const Json& m) { return m["name"] == GetParam().model; });
@@ -84,7 +90,7 @@ TEST_P(GoldenModels, LogitsAgreeWithTheReference) {
   const auto* expected = reinterpret_cast<const float*>(raw.data());
 
   ThreadPool pool(2);
-  OpenedModel opened = open_exact(pool, kModels / GetParam().file, 1024, 300).value();
+  OpenedModel opened = open_exact(pool, kModels / GetParam().file, 1024, 300, GetParam().card).value();
   int64_t row = 0;
   for (const char* length : {"short", "long"}) {
     const std::vector<int64_t> positions = goldens[std::string(length) + "_positions"];
@@ -105,7 +111,7 @@ TEST_P(GoldenModels, LogitsAgreeWithTheReference) {
 
 INSTANTIATE_TEST_SUITE_P(All, GoldenModels, ::testing::ValuesIn(golden_files()),
                          [](const auto& info) {
-                           std::string text = info.param.file;
+                           std::string text = info.param.file + (info.param.card ? " card" : "");
                            for (char& c : text) c = std::isalnum(c) ? c : '_';
                            return text;
                          });
@@ -167,6 +173,7 @@ TEST_F(DefaultModel, FastModeKeepsThePerplexity) {
   OpenOptions options;
   options.context = 2048;
   options.need_tokenizer = false;
+  options.vram_budget_bytes = 0;
   OpenedModel opened = open_model(pool, path_, options).value();
   EXPECT_LT(largest_deviation(*opened.engine), 2.5);
   const std::vector<int32_t> tokens = goldens_["text_tokens"];

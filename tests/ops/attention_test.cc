@@ -5,56 +5,11 @@
 #include <algorithm>
 #include <cmath>
 
-#include "tests/ops/attention_problem.h"
+#include "tests/ops/attention_reference.h"
 #include "tests/ops/every_isa.h"
 
 namespace shoehorn {
 namespace {
-
-double cached(const KvLayer& layer, const AttentionSpan& span, int64_t token, int64_t head,
-              int64_t i) {
-  const std::byte* page =
-      layer.data + span.pages[token / layer.page_tokens] * layer.page_stride_bytes;
-  const int64_t index = (head * layer.page_tokens + token % layer.page_tokens) * layer.head_dim + i;
-  const auto* halves = reinterpret_cast<const uint16_t*>(page);
-  return layer.dtype == DType::f32   ? reinterpret_cast<const float*>(page)[index]
-         : layer.dtype == DType::f16 ? f16_to_float(halves[index])
-                                     : bf16_to_float(halves[index]);
-}
-
-// In double, from the numbers that are in the cache.
-std::vector<double> reference(const AttentionProblem& problem) {
-  const int64_t heads = problem.shape.heads, d = problem.shape.head_dim;
-  std::vector<double> out(problem.q.size());
-  for (const AttentionSpan& span : problem.spans) {
-    for (int64_t r = 0; r < span.row_count; ++r) {
-      for (int64_t head = 0; head < heads; ++head) {
-        const int64_t kv_head = head / (heads / problem.shape.kv_heads);
-        const int64_t row = ((span.first_row + r) * heads + head) * d;
-        std::vector<double> p(static_cast<size_t>(span.first_position + r + 1));
-        for (size_t t = 0; t < p.size(); ++t) {
-          for (int64_t i = 0; i < d; ++i) {
-            p[t] += static_cast<double>(problem.q[static_cast<size_t>(row + i)]) *
-                    cached(problem.layer, span, static_cast<int64_t>(t), kv_head, i);
-          }
-          p[t] *= static_cast<double>(problem.scale);
-        }
-        const double maximum = *std::max_element(p.begin(), p.end());
-        double sum = 0;
-        for (double& x : p) sum += x = std::exp(x - maximum);
-        for (size_t t = 0; t < p.size(); ++t) {
-          for (int64_t i = 0; i < d; ++i) {
-            out[static_cast<size_t>(row + i)] +=
-                p[t] / sum *
-                cached(problem.layer, span, static_cast<int64_t>(t),
-                       kv_head + problem.shape.kv_heads, i);
-          }
-        }
-      }
-    }
-  }
-  return out;
-}
 
 std::vector<float> run(AttentionProblem& problem, int threads,
                        const std::vector<AttentionSpan>& spans) {
@@ -90,7 +45,7 @@ TEST(Attention, MatchesDouble) {
   for (const AttentionShape& shape : attention_shapes()) {
     AttentionProblem problem(shape);
     SCOPED_TRACE(shape.name());
-    const std::vector<double> expected = reference(problem);
+    const std::vector<double> expected = attention_reference(problem);
     on_every_isa([&] {
       const std::vector<float> out = run(problem, 2, problem.spans);
       double worst = 0;
@@ -114,7 +69,7 @@ TEST(Attention, ExtremeScores) {
                                                 problem.layer.page_stride_bytes);
       page[peak % 16 * 16 + i] = problem.q[static_cast<size_t>(i)] * 3000;
     }
-    const std::vector<double> expected = reference(problem);
+    const std::vector<double> expected = attention_reference(problem);
     on_every_isa([&] {
       const std::vector<float> out = run(problem, 4, problem.spans);
       for (size_t i = 0; i < out.size(); ++i) EXPECT_NEAR(out[i], expected[i], 1e-4) << i;
@@ -178,7 +133,7 @@ TEST(KvAppend, RoundsToNearestEvenAndTouchesNothingElse) {
         for (int64_t token = 0; token < 11; ++token) {
           for (int64_t head = 0; head < 4; ++head) {
             for (int64_t i = 0; i < d; ++i) {
-              const double now = cached(problem.layer, span, token, head, i);
+              const auto now = static_cast<double>(cached(problem.layer, span, token, head, i));
               if (token < 6) continue;
               const std::vector<float>& from = head < 2 ? k : v;
               const float value = from[static_cast<size_t>(((token - 4) * 2 + head % 2) * d + i)];
@@ -206,6 +161,38 @@ TEST(KvAppend, RoundsToNearestEvenAndTouchesNothingElse) {
         EXPECT_EQ(problem.cache, before);
       });
     }
+  }
+}
+
+// q and k turned by the same angles, then k and v written.
+TEST(RopeAndAppend, IsRopeAndThenAppend) {
+  constexpr int64_t kDim = 16, kRows = 7;
+  Random random(5);
+  const AttentionShape shape = {3, 1, kDim, DType::f16, 4, {{2, 5}, {0, 2}}};
+  AttentionProblem together(shape), apart(shape);
+  std::vector<float> q = random_floats(random, kRows * 3 * kDim, -1.0f, 1.0f), q_apart = q;
+  std::vector<float> k = random_floats(random, kRows * kDim, -1.0f, 1.0f), k_apart = k;
+  std::vector<float> v = random_floats(random, kRows * kDim, -1.0f, 1.0f);
+  std::vector<float> cosines = random_floats(random, kRows * kDim / 2, -1.0f, 1.0f);
+  std::vector<float> sines = random_floats(random, kRows * kDim / 2, -1.0f, 1.0f);
+  const Tensor c = Tensor::matrix(cosines.data(), kRows, kDim / 2);
+  const Tensor s = Tensor::matrix(sines.data(), kRows, kDim / 2);
+  ThreadPool pool(2);
+  for (const RopePairing pairing : {RopePairing::half, RopePairing::interleaved}) {
+    rope_and_append(pool, together.layer,
+                    {.q = together.heads_of(q, 3),
+                     .k = together.heads_of(k, 1),
+                     .v = together.heads_of(v, 1),
+                     .cosines = c,
+                     .sines = s,
+                     .pairing = pairing},
+                    together.spans);
+    rope(pool, apart.heads_of(q_apart, 3), c, s, pairing);
+    rope(pool, apart.heads_of(k_apart, 1), c, s, pairing);
+    kv_append(pool, apart.layer, apart.heads_of(k_apart, 1), apart.heads_of(v, 1), apart.spans);
+    EXPECT_TRUE(same_bits(q, q_apart));
+    EXPECT_TRUE(same_bits(k, k_apart));
+    EXPECT_EQ(std::memcmp(together.layer.data, apart.layer.data, together.cache.size() - 64), 0);
   }
 }
 

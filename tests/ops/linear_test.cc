@@ -5,140 +5,27 @@
 #include <cmath>
 #include <vector>
 
-#include "tests/ops/every_isa.h"
-#include "tests/ops/weight_maker.h"
+#include "tests/ops/linear_reference.h"
 
 namespace shoehorn {
 namespace {
 
-constexpr Isa kAllIsas[] = {Isa::generic, Isa::avx2, Isa::avx512, Isa::avx512_bf16, Isa::amx};
-
-// Runs a check on every instruction set of this machine that linear layers have a body for.
-template <typename Check>
-void on_every_linear_isa(const Check& check) {
-  const Isa before = linear_isa();
-  for (const Isa isa : kAllIsas) {
-    if (isa > cpu_isa()) break;
-    set_linear_isa(isa);
-    SCOPED_TRACE(name(isa));
-    check();
-  }
-  set_linear_isa(before);
-}
-
-// x: lively rows with an outlier, a row of zeros, a tiny row, in a buffer wider than the columns.
-struct Input {
-  Input(int64_t m, int64_t columns, uint64_t seed = 7) : stride(columns + 5) {
-    Random random(seed);
-    values = random_floats(random, m * stride, -3.0f, 3.0f);
-    for (int64_t i = 0; i < m; ++i) {
-      for (int64_t c = 0; c < columns; ++c) {
-        if (i % 5 == 1) values[i * stride + c] = 0;
-        if (i % 5 == 2) values[i * stride + c] *= 1e-20f;
-      }
-      values[i * stride + (i * 37) % columns] = i % 2 ? 200.0f : -90.0f;
-    }
-    tensor = Tensor::matrix(values.data(), m, columns, stride);
-  }
-  int64_t stride;
-  std::vector<float> values;
-  Tensor tensor;
-};
-
-std::vector<float> run_linear(ThreadPool& pool, const Weight& weight, const Tensor& x,
-                              Precision precision = Precision::fast) {
-  std::vector<std::byte> scratch(
-      static_cast<size_t>(activation_scratch_bytes(x.rows(), x.columns())) + 64);
-  const uintptr_t misaligned = reinterpret_cast<uintptr_t>(scratch.data()) % 64;
-  const std::span<std::byte> aligned = std::span(scratch).subspan(misaligned ? 64 - misaligned : 0);
-  std::vector<float> y(static_cast<size_t>(x.rows() * weight.rows), NAN);
-  const ActivationRows prepared = prepare_activations(pool, x, aligned, precision);
-  linear(pool, prepared,
-         {{.weight = &weight, .output = Tensor::matrix(y.data(), x.rows(), weight.rows)}});
-  return y;
-}
-
-// x rounded as the contract says: xq * sx, sx = max|x| / 127 by blocks of 32 columns.
-std::vector<double> rounded_row(const float* x, int64_t columns) {
-  std::vector<double> row(static_cast<size_t>(columns));
-  for (int64_t begin = 0; begin < columns; begin += 32) {
-    float largest = 0;
-    const int64_t end = std::min(begin + 32, columns);
-    for (int64_t c = begin; c < end; ++c) largest = std::max(largest, std::fabs(x[c]));
-    const float scale = largest / 127.0f;
-    const float inverse = scale > 0 ? 1.0f / scale : 0.0f;
-    for (int64_t c = begin; c < end; ++c) {
-      row[c] = static_cast<double>(std::nearbyint(x[c] * inverse)) * static_cast<double>(scale);
-    }
-  }
-  return row;
-}
-
-// Sum of the magnitudes of what a kernel adds up: scale * u and the minimum (or minus the offset
-// times the scale) are separate terms where the input is rounded.
-double term_magnitude(const Weight& weight, int64_t row, const std::vector<float>& values,
-                      const std::vector<double>& input, bool rounded) {
-  double sum = 0;
-  double correction = 0;
-  for (int64_t c = 0; c < weight.columns; ++c) {
-    if (rounded && c % 16 == 0) {
-      const ScaleAndMinimum s =
-          scale_at(weight.format, weight.tile(row / kTileRows), row % kTileRows, c);
-      correction = std::fabs(weight.format.meaning == CodeMeaning::iq4nl ? 128.0 * s.scale
-                                                                         : 1.0 * s.minimum);
-    }
-    sum += (std::fabs(static_cast<double>(values[c])) + 2 * correction) * std::fabs(input[c]);
-  }
-  return sum;
-}
-
-// Compares with sums in double. A float sum of n terms errs by at most n * 2^-24 of the sum of
-// their magnitudes; a block of 16 or 32 columns is summed exactly, as one term (two with a
-// minimum), and its scale is rounded once.
-void expect_close(const Weight& weight, const Tensor& x, const std::vector<float>& y,
-                  bool rounded) {
-  std::vector<float> row(static_cast<size_t>(weight.columns));
-  const double terms = static_cast<double>(weight.columns) / (rounded ? 8 : 1) + 4;
-  for (int64_t r = 0; r < weight.rows; ++r) {
-    dequantize_row(weight, r, row.data());
-    for (int64_t i = 0; i < x.rows(); ++i) {
-      const float* values = x.row<float>(i);
-      std::vector<double> input(values, values + weight.columns);
-      if (rounded) input = rounded_row(values, weight.columns);
-      double sum = 0;
-      for (int64_t c = 0; c < weight.columns; ++c) sum += static_cast<double>(row[c]) * input[c];
-      const double tolerance =
-          term_magnitude(weight, r, row, input, rounded) * terms * 0x1p-24 + 1e-37;
-      ASSERT_NEAR(y[i * weight.rows + r], sum, tolerance)
-          << name(weight.format) << " row " << r << " of " << weight.rows << ", input " << i;
-    }
-  }
-}
-
-class LinearFormats : public ::testing::TestWithParam<Format> {
- protected:
-  // Column counts that the format allows: one section, several, and for plain formats ragged ones.
-  static std::vector<int64_t> column_counts(const Format& format) {
-    if (format.storage != Storage::grouped) return {1, 7, 16, 31, 32, 33, 576, 1001};
-    const int64_t step = column_multiple(format);
-    return {step, 3 * step, (576 + step - 1) / step * step};
-  }
-};
+class LinearFormats : public ::testing::TestWithParam<Format> {};
 
 TEST_P(LinearFormats, AgreesWithSumsInDouble) {
   ThreadPool pool(2);
-  on_every_linear_isa([&] {
-    for (const int64_t columns : column_counts(GetParam())) {
-      for (const int64_t rows : {1, 9, 16, 17, 50}) {
-        const OwnedWeight owned = make_weight(GetParam(), rows, columns);
+  for (const int64_t columns : column_counts(GetParam())) {
+    for (const int64_t rows : {1, 9, 16, 17, 50}) {
+      const OwnedWeight owned = make_weight(GetParam(), rows, columns);
+      const Input input(17, columns);
+      const Reference reference(owned.weight, input.tensor, GetParam().storage == Storage::grouped);
+      on_every_linear_isa([&] {
         for (const int64_t m : {1, 2, 3, 5, 8, 17}) {
-          const Input input(m, columns);
-          expect_close(owned.weight, input.tensor, run_linear(pool, owned.weight, input.tensor),
-                       GetParam().storage == Storage::grouped);
+          reference.expect_close(run_linear(pool, owned.weight, input.tensor.slice(0, m)));
         }
-      }
+      });
     }
-  });
+  }
 }
 
 TEST_P(LinearFormats, PreciseModeNeverRoundsTheInput) {
@@ -153,23 +40,28 @@ TEST_P(LinearFormats, PreciseModeNeverRoundsTheInput) {
 }
 
 TEST_P(LinearFormats, ARowDependsNeitherOnTheBatchNorOnThreads) {
-  const int64_t columns = column_counts(GetParam()).back();
-  const OwnedWeight owned = make_weight(GetParam(), 70, columns);
+  const int64_t columns = column_counts(GetParam()).back(), rows = 70;
+  const OwnedWeight owned = make_weight(GetParam(), rows, columns);
   const Input input(130, columns);
-  on_every_linear_isa([&] {
+  const auto expect_same = [&](Precision precision, const std::vector<int64_t>& counts) {
     ThreadPool three(3), one(1);
-    const std::vector<float> all = run_linear(three, owned.weight, input.tensor);
-    for (const int64_t m : {1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65, 129}) {
-      const std::vector<float> part = run_linear(one, owned.weight, input.tensor.slice(0, m));
-      const std::vector<float> expected(all.begin(), all.begin() + m * 70);
-      ASSERT_TRUE(same_bits(part, expected)) << name(GetParam()) << " m " << m;
+    const int64_t most = counts.back() + 1;
+    const auto run = [&](ThreadPool& pool, int64_t begin, int64_t end) {
+      return run_linear(pool, owned.weight, input.tensor.slice(begin, end), precision);
+    };
+    const std::vector<float> all = run(three, 0, most);
+    for (const int64_t m : counts) {
+      ASSERT_TRUE(same_bits(run(one, 0, m), {all.begin(), all.begin() + m * rows})) << "m " << m;
     }
-    for (const int64_t row : {1, 16, 77, 129}) {
-      const std::vector<float> alone =
-          run_linear(one, owned.weight, input.tensor.slice(row, row + 1));
-      const std::vector<float> expected(all.begin() + row * 70, all.begin() + (row + 1) * 70);
-      ASSERT_TRUE(same_bits(alone, expected)) << name(GetParam()) << " row " << row;
+    for (const int64_t row : {int64_t{1}, counts.back() / 2, counts.back()}) {
+      const std::vector<float> expected(all.begin() + row * rows, all.begin() + (row + 1) * rows);
+      ASSERT_TRUE(same_bits(run(one, row, row + 1), expected)) << "row " << row;
     }
+  };
+  on_every_linear_isa([&] {
+    expect_same(Precision::fast,
+                {1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 23, 24, 31, 32, 33, 64, 65, 129});
+    expect_same(Precision::full, {1, 2, 3, 4, 5, 9});
   });
 }
 
@@ -179,21 +71,45 @@ TEST_P(LinearFormats, GroupedSumsHaveTheSameBitsOnEveryInstructionSet) {
   const int64_t columns = column_counts(GetParam()).back();
   const OwnedWeight owned = make_weight(GetParam(), 35, columns);
   const Input input(37, columns);
-  set_linear_isa(Isa::generic);
-  const std::vector<float> expected = run_linear(pool, owned.weight, input.tensor);
-  on_every_linear_isa([&] {
-    const std::vector<float> found = run_linear(pool, owned.weight, input.tensor);
-    EXPECT_TRUE(same_bits(found, expected)) << name(GetParam());
-  });
+  for (const Precision precision : {Precision::fast, Precision::full}) {
+    const Tensor x = input.tensor.slice(0, precision == Precision::fast ? 37 : 6);
+    set_linear_isa(Isa::generic);
+    const std::vector<float> expected = run_linear(pool, owned.weight, x, precision);
+    on_every_linear_isa(
+        [&] { EXPECT_TRUE(same_bits(run_linear(pool, owned.weight, x, precision), expected)); });
+  }
   set_linear_isa(cpu_isa());
 }
 
-INSTANTIATE_TEST_SUITE_P(All, LinearFormats, ::testing::ValuesIn(formats_under_test()),
-                         [](const auto& info) {
-                           std::string text = name(info.param);
-                           for (char& c : text) c = std::isalnum(c) ? c : '_';
-                           return text;
-                         });
+// Rows of several chunks, more tiles than pass over the input at once, more input rows than one
+// pass takes, and the last of each ragged.
+TEST(Linear, LargeShapesHaveTheSameBitsOnEveryInstructionSet) {
+  const Format formats[] = {
+      {Storage::grouped, 4, 32, ScaleEncoding::f16, CodeMeaning::symmetric},
+      {Storage::grouped, 5, 32, ScaleEncoding::two_level, CodeMeaning::with_minimum},
+      {Storage::grouped, 6, 16, ScaleEncoding::two_level, CodeMeaning::symmetric},
+      {Storage::grouped, 8, 256, ScaleEncoding::f16, CodeMeaning::symmetric}};
+  ThreadPool one(1), two(2);
+  const int64_t rows = 16 * 9 + 5, columns = 256 * 19;
+  for (const Format& format : formats) {
+    SCOPED_TRACE(name(format));
+    const OwnedWeight owned = make_weight(format, rows, columns);
+    const Input input(75, columns);
+    set_linear_isa(Isa::generic);
+    const std::vector<float> expected = run_linear(two, owned.weight, input.tensor.slice(0, 7));
+    set_linear_isa(cpu_isa());
+    const std::vector<float> first = run_linear(one, owned.weight, input.tensor);
+    expect_close(owned.weight, input.tensor, first, true);
+    on_every_linear_isa([&] {
+      EXPECT_TRUE(same_bits(run_linear(two, owned.weight, input.tensor.slice(0, 7)), expected));
+      if (linear_isa() == Isa::generic) return;  // too slow
+      EXPECT_TRUE(same_bits(run_linear(two, owned.weight, input.tensor), first));
+    });
+    EXPECT_TRUE(same_bits(expected, {first.begin(), first.begin() + 7 * rows}));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, LinearFormats, ::testing::ValuesIn(formats_under_test()), test_name);
 
 // Extremes of codes: every code at its smallest or largest, every activation at its largest, so
 // that sums in 16 bits would overflow if a kernel let them.

@@ -48,6 +48,30 @@ TEST_P(RepackEachType, FormatIsValid) {
   EXPECT_TRUE(is_valid(internal_format(GetParam())));
 }
 
+// A range of columns repacks to what those columns mean in the whole.
+TEST_P(RepackEachType, AColumnRangeIsAMatrixOfItsOwn) {
+  const StoredType type = GetParam();
+  const int64_t cut = column_cut(type), columns = 4 * cut, rows = 21;
+  Random random(3);
+  const std::vector<std::byte> bytes =
+      random_blocks(type, rows * columns / block_elements(type), random);
+  std::vector<float> scales;
+  for (int64_t i = 0; i < 4; ++i) scales.push_back(0.5f + static_cast<float>(i));
+  StoredMatrix stored = {type, rows, columns, bytes.data()};
+  if (type == StoredType::f8_e4m3) {
+    stored.f8_tile_scales = reinterpret_cast<const std::byte*>(scales.data());
+  }
+  const OwnedWeight whole = repacked(stored), range = repacked(column_range(stored, cut, 3 * cut));
+  ASSERT_TRUE(range.margin_is_untouched());
+  std::vector<float> expected(static_cast<size_t>(columns)), found(static_cast<size_t>(2 * cut));
+  for (int64_t row = 0; row < rows; ++row) {
+    dequantize_row(whole.weight, row, expected.data());
+    dequantize_row(range.weight, row, found.data());
+    ASSERT_EQ(std::memcmp(found.data(), expected.data() + cut, found.size() * sizeof(float)), 0)
+        << "row " << row;
+  }
+}
+
 // What the repacked weight means is what the file means, bit for bit, whatever the bits are.
 TEST_P(RepackEachType, ValuesAreTheFiles) {
   const StoredType type = GetParam();

@@ -1,11 +1,14 @@
 #include "ops/linear.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
-#include <vector>
+#include <span>
+#include <type_traits>
 
 #include "base/check.h"
 #include "ops/cpu/linear_kernels.h"
+#include "ops/cpu/share.h"
 
 namespace shoehorn {
 namespace {
@@ -15,176 +18,371 @@ std::atomic<Isa>& current_isa() {
   return isa;
 }
 
-int64_t padded(int64_t columns) {
-  return (columns + kBlockColumns - 1) / kBlockColumns * kBlockColumns;
+int64_t blocks_of(int64_t columns) {
+  return (columns + kBlockColumns - 1) / kBlockColumns;
 }
 
-constexpr int64_t kSumRows = 64;  // activation rows of one kernel call: 4 KiB of sums on the stack
+// Grouped weights: for many activation rows, kSumRows of them pass over a few weight tiles at a
+// time, which stay in the second-level cache meanwhile, by chunks of columns that fit the first.
+// Up to kOnePassRows pass over a tile once, and memory is best read in one stream.
+constexpr int64_t kTilesAtOnce = 8;  // 32 KiB of sums on the stack
+constexpr int64_t kTilesBytes = int64_t{768} << 10;
+constexpr int64_t kOnePassRows = 8;
+constexpr int64_t kChunkBytes = int64_t{20} << 10;
 
-// Rows [begin, begin + rows) of one weight, made ready for many activation rows.
-struct WeightTile {
-  const LinearTask& task;
-  int64_t begin;
-  int64_t rows;
-  bool rounded;     // integer sums: grouped codes times rounded activations
-  Storage storage;  // else plain values of this storage
-  const std::byte* plain;
+// Hands out tiles to threads: about half of an even share of what is left at a time, so that all
+// finish together although some are slower, yet read long runs. Results do not depend on who
+// computes what.
+class TileQueue {
+ public:
+  TileQueue(int64_t tiles, int threads) : tiles_(tiles), threads_(threads) {}
+
+  struct Range {
+    int64_t begin, end;
+    bool empty() const { return begin >= end; }
+  };
+  Range take() {
+    int64_t begin = next_.load(std::memory_order_relaxed), end = begin;
+    do {
+      if (begin >= tiles_) return {begin, begin};
+      end = begin + std::max<int64_t>((tiles_ - begin) / (2 * threads_), 1);
+    } while (!next_.compare_exchange_weak(begin, end, std::memory_order_relaxed));
+    return {begin, end};
+  }
+
+ private:
+  const int64_t tiles_, threads_;
+  std::atomic<int64_t> next_ = 0;
 };
 
-// Precise mode dequantizes a grouped tile into memory that each thread keeps.
-const std::byte* dequantize_tile(const Weight& weight, int64_t begin, int64_t rows) {
-  thread_local std::vector<float> values;
-  values.resize(static_cast<size_t>(kTileRows * weight.columns));
-  for (int64_t r = 0; r < rows; ++r) {
-    dequantize_row(weight, begin + r, values.data() + r * weight.columns);
+// output = the sum over the parts that are there of part p times columns [p * columns, (p + 1) *
+// columns) of the input: one part is a whole weight.
+struct Product {
+  Format format;
+  int64_t rows = 0;
+  int64_t columns = 0;  // of one part
+  std::span<const std::byte* const> parts;
+  const float* bias = nullptr;  // with one part only
+  Tensor output;                // its first `rows` columns
+  OutputMode mode = OutputMode::store;
+
+  int64_t part_count() const { return static_cast<int64_t>(parts.size()); }
+  // Sums of one part go straight to the output.
+  bool direct() const { return parts.size() == 1 && parts[0] != nullptr; }
+  // The first part from `index` on that is there.
+  int64_t present_from(int64_t index) const {
+    while (index < part_count() && parts[static_cast<size_t>(index)] == nullptr) ++index;
+    return index;
   }
-  return reinterpret_cast<const std::byte*>(values.data());
+  const std::byte* part(int64_t index) const { return parts[static_cast<size_t>(index)]; }
+};
+
+int64_t tiles_of(int64_t rows) {
+  return (rows + kTileRows - 1) / kTileRows;
 }
 
-WeightTile make_tile(const LinearTask& task, int64_t begin, bool rounded_input) {
-  const Weight& weight = *task.weight;
-  const bool grouped = weight.format.storage == Storage::grouped;
-  WeightTile tile = {.task = task,
-                     .begin = begin,
-                     .rows = std::min(kTileRows, weight.rows - begin),
-                     .rounded = grouped && rounded_input,
-                     .storage = grouped ? Storage::f32 : weight.format.storage,
-                     .plain = nullptr};
-  if (grouped && !rounded_input) {
-    tile.plain = dequantize_tile(weight, begin, tile.rows);
-  } else if (!grouped) {
-    const int64_t value_bytes = weight.format.storage == Storage::f32 ? 4 : 2;
-    tile.plain = weight.data + begin * weight.columns * value_bytes;
-  }
-  return tile;
+// rows: kTileRows known to the compiler, or fewer.
+template <typename Rows>
+void put_row(const float* sums, const float* bias, OutputMode mode, Rows rows, float* y) {
+  float values[kTileRows];
+  for (int64_t r = 0; r < rows; ++r) values[r] = bias == nullptr ? sums[r] : sums[r] + bias[r];
+  for (int64_t r = 0; r < rows; ++r) y[r] = mode == OutputMode::add ? y[r] + values[r] : values[r];
 }
 
-// Activation rows [first, first + m), m <= kSumRows.
-void tile_times_rows(const LinearKernels& kernels, const ActivationRows& x, const WeightTile& tile,
-                     int64_t first, int64_t m) {
-  const Weight& weight = *tile.task.weight;
-  alignas(64) float sums[kSumRows * kTileRows];
-  if (tile.rounded) {
-    const int64_t columns = padded(weight.columns), blocks = columns / kBlockColumns;
-    kernels.grouped({.format = &weight.format,
-                     .tile = weight.tile(tile.begin / kTileRows),
-                     .columns = columns,
-                     .m = m,
-                     .codes = x.codes + first * columns,
-                     .scales = x.scales + first * blocks,
-                     .group_sums = groups_in_block(weight.format) == 2
-                                       ? x.half_sums + first * blocks * 2
-                                       : x.block_sums + first * blocks,
-                     .sums = sums});
-  } else {
-    kernels.plain({.storage = tile.storage,
-                   .weight = tile.plain,
-                   .rows = tile.rows,
-                   .columns = weight.columns,
-                   .m = m,
-                   .x = x.values.row<float>(first),
-                   .x_stride = x.values.strides[0],
-                   .sums = sums});
-  }
-  const float* bias = tile.task.bias;
-  for (int64_t i = 0; i < m; ++i) {
-    float* y = tile.task.output.row<float>(first + i) + tile.begin;
-    for (int64_t r = 0; r < tile.rows; ++r) {
-      const float value = sums[i * kTileRows + r] + (bias ? bias[tile.begin + r] : 0.0f);
-      y[r] = tile.task.mode == OutputMode::add ? y[r] + value : value;
+// sums [m, 16] to rows [first, first + m) of the output, its columns from those of tile `tile` on.
+void put_out(const Product& product, int64_t tile, int64_t first, int64_t m, const float* sums) {
+  const int64_t begin = tile * kTileRows, stride = product.output.strides[0];
+  const int64_t rows = std::min(kTileRows, product.rows - begin);
+  const float* bias = product.bias == nullptr ? nullptr : product.bias + begin;
+  // begin_total() has taken in what is added to.
+  const OutputMode mode = product.direct() ? product.mode : OutputMode::store;
+  float* y = product.output.row<float>(first) + begin;
+  for (int64_t i = 0; i < m; ++i, sums += kTileRows, y += stride) {
+    if (rows == kTileRows) {
+      put_row(sums, bias, mode, std::integral_constant<int64_t, kTileRows>{}, y);
+    } else {
+      put_row(sums, bias, mode, rows, y);
     }
   }
 }
 
-int64_t tiles_of(const LinearTask& task) {
-  return (task.weight->rows + kTileRows - 1) / kTileRows;
+// What sums over several parts begin with, in the layout of put_out: so they are added up near by,
+// not in the output, whose rows may evict one another from the first-level cache.
+void begin_total(const Product& product, int64_t tile, int64_t first, int64_t m, float* total) {
+  const int64_t begin = tile * kTileRows, rows = std::min(kTileRows, product.rows - begin);
+  std::fill_n(total, m * kTileRows, 0.0f);
+  if (product.mode == OutputMode::store) return;
+  for (int64_t i = 0; i < m; ++i) {
+    std::copy_n(product.output.row<float>(first + i) + begin, rows, total + i * kTileRows);
+  }
 }
 
-}  // namespace
-
-namespace {
-
-// Where the parts of rounded rows lie in scratch; each begins on a cache line.
-struct RoundedLayout {
-  RoundedLayout(int64_t rows, int64_t columns) : blocks(padded(columns) / kBlockColumns) {
-    const auto lines = [](int64_t bytes) { return (bytes + 63) / 64 * 64; };
-    scales = lines(rows * blocks * kBlockColumns);
-    block_sums = scales + lines(rows * blocks * 4);
-    half_sums = block_sums + lines(rows * blocks * 4);
-    bytes = half_sums + lines(rows * blocks * 8);
+// Float rows: plain weights, or any weight in precise mode. Tile `tile` of one part times rows
+// [first, first + m).
+void float_part(const ActivationRows& x, const Product& product, int64_t part, int64_t tile,
+                std::array<int64_t, 2> rows, float* sums) {
+  const LinearKernels& kernels = linear_kernels_for(linear_isa());
+  const auto [first, m] = rows;
+  const float* values = x.values.row<float>(first) + part * product.columns;
+  const int64_t begin = tile * kTileRows;
+  if (product.format.storage == Storage::grouped) {
+    kernels.precise(
+        {.format = &product.format,
+         .tile = product.part(part) + tile * tile_bytes(product.format, product.columns),
+         .columns = product.columns,
+         .m = m,
+         .x = values,
+         .x_stride = x.values.strides[0],
+         .sums = sums});
+    return;
   }
-  int64_t blocks;
-  int64_t scales, block_sums, half_sums, bytes;
+  const int64_t value_bytes = product.format.storage == Storage::f32 ? 4 : 2;
+  kernels.plain({.storage = product.format.storage,
+                 .weight = product.part(part) + begin * product.columns * value_bytes,
+                 .rows = std::min(kTileRows, product.rows - begin),
+                 .columns = product.columns,
+                 .m = m,
+                 .x = values,
+                 .x_stride = x.values.strides[0],
+                 .sums = sums});
+}
 
-  RoundedRow row(std::byte* scratch, int64_t i) const {
-    return {.codes = reinterpret_cast<int8_t*>(scratch) + i * blocks * kBlockColumns,
-            .scales = reinterpret_cast<float*>(scratch + scales) + i * blocks,
-            .block_sums = reinterpret_cast<float*>(scratch + block_sums) + i * blocks,
-            .half_sums = reinterpret_cast<float*>(scratch + half_sums) + i * blocks * 2};
+void float_tile(const ActivationRows& x, const Product& product, int64_t tile) {
+  alignas(64) float sums[kSumRows * kTileRows], total[kSumRows * kTileRows];
+  for (int64_t i = 0; i < x.values.rows(); i += kSumRows) {
+    const int64_t m = std::min(kSumRows, x.values.rows() - i);
+    if (product.direct()) {
+      float_part(x, product, 0, tile, {i, m}, sums);
+      put_out(product, tile, i, m, sums);
+      continue;
+    }
+    begin_total(product, tile, i, m, total);
+    for (int64_t p = product.present_from(0); p < product.part_count();
+         p = product.present_from(p + 1)) {
+      float_part(x, product, p, tile, {i, m}, sums);
+      for (int64_t k = 0; k < m * kTileRows; ++k) total[k] += sums[k];
+    }
+    put_out(product, tile, i, m, total);
   }
+}
+
+// Tiles [tile, tile + count) times rounded activation rows [first, first + m).
+struct GroupedPass {
+  int64_t tile, count;
+  int64_t first, m;
 };
+
+// Sums of all tiles of a pass.
+using TileSums = float[kTilesAtOnce][kSumRows * kTileRows];
+
+// One part of a pass; the tile at `next` is read afterwards. Sums are added to total, or, null,
+// stored.
+void grouped_part(const ActivationRows& x, const Product& product, const GroupedPass& pass,
+                  int64_t part, const std::byte* next, TileSums& sums, TileSums* total) {
+  const LinearKernels& kernels = linear_kernels_for(linear_isa());
+  const int64_t blocks = blocks_of(product.columns), row_blocks = blocks_of(x.values.columns());
+  const int64_t tile_size = tile_bytes(product.format, product.columns);
+  const int64_t block_bytes = tile_size / blocks;
+  const int64_t chunk =
+      pass.m <= kOnePassRows
+          ? blocks
+          : std::max<int64_t>(kChunkBytes / block_bytes / kSectionBlocks, 1) * kSectionBlocks;
+  const std::byte* tile = product.part(part) + pass.tile * tile_size;
+  for (int64_t block = 0; block < blocks; block += chunk) {
+    const bool last = block + chunk >= blocks;
+    kernels.grouped({.format = &product.format,
+                     .weight = tile + block * block_bytes,
+                     .tiles = pass.count,
+                     .tile_stride = tile_size,
+                     .next = last ? next : tile + (block + chunk) * block_bytes,
+                     .first_block = part * blocks + block,
+                     .blocks = std::min(chunk, blocks - block),
+                     .row_blocks = row_blocks,
+                     .m = pass.m,
+                     .x = x.rounded_rows.at(pass.first * row_blocks),
+                     .first = block == 0,
+                     .sums = sums[0],
+                     .total = last && total != nullptr ? (*total)[0] : nullptr});
+  }
+}
+
+void grouped_tiles(const ActivationRows& x, const Product& product, const GroupedPass& pass) {
+  const int64_t tile_size = tile_bytes(product.format, product.columns);
+  const int64_t first_part = product.present_from(0), parts = product.part_count();
+  const auto put_all = [&](const TileSums& sums) {
+    for (int64_t t = 0; t < pass.count; ++t) {
+      put_out(product, pass.tile + t, pass.first, pass.m, sums[t]);
+    }
+  };
+  alignas(64) TileSums sums;
+  if (product.direct()) {
+    const std::byte* next = product.part(0) + (pass.tile + pass.count) * tile_size;
+    grouped_part(x, product, pass, 0, next, sums, nullptr);
+    return put_all(sums);
+  }
+  alignas(64) TileSums total;
+  for (int64_t t = 0; t < pass.count; ++t) {
+    begin_total(product, pass.tile + t, pass.first, pass.m, total[t]);
+  }
+  for (int64_t p = first_part; p < parts;) {
+    const int64_t following = product.present_from(p + 1);
+    const std::byte* next = following < parts
+                                ? product.part(following) + pass.tile * tile_size
+                                : product.part(first_part) + (pass.tile + pass.count) * tile_size;
+    grouped_part(x, product, pass, p, next, sums, &total);
+    p = following;
+  }
+  put_all(total);
+}
+
+// Tiles of all parts times all activation rows.
+void tiles_times_rows(const ActivationRows& x, const Product& product, TileQueue::Range tiles) {
+  if (product.format.storage != Storage::grouped || !x.rounded()) {
+    for (int64_t tile = tiles.begin; tile < tiles.end; ++tile) float_tile(x, product, tile);
+    return;
+  }
+  const int64_t m = x.values.rows();
+  const int64_t bytes = tile_bytes(product.format, product.columns) * product.part_count();
+  const int64_t at_once =
+      m <= kOnePassRows ? kTilesAtOnce : std::clamp<int64_t>(kTilesBytes / bytes, 1, kTilesAtOnce);
+  for (int64_t tile = tiles.begin; tile < tiles.end; tile += at_once) {
+    const int64_t count = std::min(at_once, tiles.end - tile);
+    for (int64_t i = 0; i < m; i += kSumRows) {
+      grouped_tiles(x, product, {tile, count, i, std::min(kSumRows, m - i)});
+    }
+  }
+}
+
+// Products in one parallel region. for_each(visit) calls visit(rows, product) for each in the same
+// order every time, product() -> Product being made only where it is needed.
+template <typename ForEach>
+void run_products(ThreadPool& pool, const ActivationRows& x, const ForEach& for_each) {
+  int64_t all_tiles = 0;
+  for_each([&](int64_t rows, const auto&) { all_tiles += tiles_of(rows); });
+  if (all_tiles == 0) return;
+  TileQueue queue(all_tiles, pool.thread_count());
+  pool.run([&](int) {
+    for (auto range = queue.take(); !range.empty(); range = queue.take()) {
+      int64_t first = 0;
+      for_each([&](int64_t rows, const auto& product) {
+        const int64_t tiles = tiles_of(rows);
+        const TileQueue::Range own = {std::max<int64_t>(range.begin - first, 0),
+                                      std::min(range.end - first, tiles)};
+        first += tiles;
+        if (!own.empty()) tiles_times_rows(x, product(), own);
+      });
+    }
+  });
+}
+
+constexpr int64_t kBytesPerBlock = kBlockColumns + 4 + 4 + 4 + 8;  // of RoundedRows
+
+// `blocks` blocks, and those of one panel more, which kernels may read (as zeros).
+RoundedRows carve(std::byte* scratch, int64_t blocks) {
+  blocks += kPanelRows;
+  RoundedRows rows;
+  rows.codes = reinterpret_cast<int8_t*>(scratch);
+  scratch += blocks * kBlockColumns;
+  rows.scales = reinterpret_cast<float*>(scratch);
+  scratch += blocks * 4;
+  rows.products = reinterpret_cast<float*>(scratch);
+  scratch += blocks * 4;
+  rows.half_products = reinterpret_cast<float*>(scratch);
+  scratch += blocks * 8;
+  rows.half_sums = reinterpret_cast<int16_t*>(scratch);
+  const RoundedRows end = rows.at(blocks - kPanelRows);
+  std::fill_n(end.codes, kPanelRows * kBlockColumns, int8_t{0});
+  std::fill_n(end.scales, kPanelRows, 0.0f);
+  std::fill_n(end.products, kPanelRows, 0.0f);
+  std::fill_n(end.half_products, kPanelRows * 2, 0.0f);
+  std::fill_n(end.half_sums, kPanelRows * 2, int16_t{0});
+  return rows;
+}
 
 }  // namespace
 
 int64_t activation_scratch_bytes(int64_t rows, int64_t columns) {
-  return RoundedLayout(rows, columns).bytes;
+  return (rows * blocks_of(columns) + kPanelRows) * kBytesPerBlock;
 }
 
 ActivationRows prepare_activations(ThreadPool& pool, const Tensor& x, std::span<std::byte> scratch,
                                    Precision precision) {
-  ActivationRows rows{.values = x};
-  if (precision == Precision::full) return rows;
-  const int64_t m = x.rows();
-  const RoundedLayout layout(m, x.columns());
-  CHECK(static_cast<int64_t>(scratch.size()) >= layout.bytes, "scratch of {} bytes, {} needed",
-        scratch.size(), layout.bytes);
+  ActivationRows ready{.values = x};
+  if (precision == Precision::full) return ready;
+  const int64_t m = x.rows(), blocks = blocks_of(x.columns());
+  CHECK(static_cast<int64_t>(scratch.size()) >= activation_scratch_bytes(m, x.columns()),
+        "scratch of {} bytes", scratch.size());
+  const RoundedRows rows = carve(scratch.data(), m * blocks);
   const LinearKernels& kernels = linear_kernels_for(linear_isa());
-  const auto round_rows = [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      kernels.round_row(x.row<float>(i), x.columns(), layout.row(scratch.data(), i));
+  // Threads take ranges of blocks of all rows, since panels interleave rows.
+  share_work(pool, blocks, m * kBlockColumns, [&](int64_t begin, int64_t end) {
+    for (int64_t i = 0; i < m; ++i) {
+      const int64_t panel = i / kPanelRows * kPanelRows;
+      kernels.round_row({.x = x.row<float>(i),
+                         .columns = x.columns(),
+                         .first = begin,
+                         .end = end,
+                         .stride = std::min(kPanelRows, m - panel),
+                         .out = rows.at(panel * blocks + i - panel)});
     }
-  };
-  // A parallel region costs more than rounding a few rows.
-  if (m <= 4) {
-    round_rows(0, m);
-  } else {
-    pool.parallel_for(m, round_rows);
-  }
-  const RoundedRow first = layout.row(scratch.data(), 0);
-  rows.codes = first.codes;
-  rows.scales = first.scales;
-  rows.block_sums = first.block_sums;
-  rows.half_sums = first.half_sums;
-  return rows;
+  });
+  ready.rounded_rows = rows;
+  return ready;
 }
 
 void linear(ThreadPool& pool, const ActivationRows& x, std::span<const LinearTask> tasks) {
-  const LinearKernels& kernels = linear_kernels_for(linear_isa());
-  const int64_t m = x.values.rows();
-  // Threads share out tiles by their bytes, so that formats of different size balance.
-  int64_t total_bytes = 0;
-  for (const LinearTask& task : tasks) total_bytes += task.weight->size_bytes();
-  pool.run([&](int thread) {
-    const int threads = pool.thread_count();
-    const int64_t begin_bytes = total_bytes * thread / threads;
-    const int64_t end_bytes = total_bytes * (thread + 1) / threads;
-    int64_t task_begin = 0;
+  run_products(pool, x, [&](const auto& visit) {
     for (const LinearTask& task : tasks) {
-      const int64_t tiles = tiles_of(task), bytes = task.weight->size_bytes();
-      // Tile t belongs to the thread in whose share its first byte lies.
-      const auto first_tile = [&](int64_t at) {
-        const int64_t relative = std::clamp<int64_t>(at - task_begin, 0, bytes);
-        return (relative * tiles + bytes - 1) / bytes;
-      };
-      for (int64_t tile = first_tile(begin_bytes), end = first_tile(end_bytes); tile < end;
-           ++tile) {
-        const WeightTile ready = make_tile(task, tile * kTileRows, x.rounded());
-        for (int64_t i = 0; i < m; i += kSumRows) {
-          tile_times_rows(kernels, x, ready, i, std::min(kSumRows, m - i));
-        }
-      }
-      task_begin += bytes;
+      const Weight& weight = *task.weight;
+      visit(weight.rows, [&] {
+        return Product{.format = weight.format,
+                       .rows = weight.rows,
+                       .columns = weight.columns,
+                       .parts = {&weight.data, 1},
+                       .bias = task.bias,
+                       .output = task.output,
+                       .mode = task.mode};
+      });
     }
+  });
+}
+
+void linear_row_parts(ThreadPool& pool, const ActivationRows& x,
+                      std::span<const RowPartsTask> tasks) {
+  run_products(pool, x, [&](const auto& visit) {
+    for (const RowPartsTask& task : tasks) {
+      const SplitWeight& weight = task.weight;
+      for (size_t p = 0; p < weight.parts.size(); ++p) {
+        if (weight.parts[p] == nullptr) continue;
+        visit(weight.rows, [&] {
+          float* output = task.output.row<float>(0) + static_cast<int64_t>(p) * weight.rows;
+          return Product{.format = weight.format,
+                         .rows = weight.rows,
+                         .columns = weight.columns,
+                         .parts = weight.parts.subspan(p, 1),
+                         .output = Tensor::matrix(output, task.output.rows(), weight.rows,
+                                                  task.output.strides[0])};
+        });
+      }
+    }
+  });
+}
+
+void linear_column_parts(ThreadPool& pool, const ActivationRows& x, const SplitWeight& weight,
+                         const Tensor& output, OutputMode mode) {
+  const auto parts = static_cast<int64_t>(weight.parts.size());
+  CHECK(parts * weight.columns == x.values.columns(), "{} parts of {} columns for an input of {}",
+        parts, weight.columns, x.values.columns());
+  CHECK(parts <= 1 || weight.columns % kBlockColumns == 0, "parts of {} columns", weight.columns);
+  run_products(pool, x, [&](const auto& visit) {
+    visit(weight.rows, [&] {
+      return Product{.format = weight.format,
+                     .rows = weight.rows,
+                     .columns = weight.columns,
+                     .parts = weight.parts,
+                     .output = output,
+                     .mode = mode};
+    });
   });
 }
 

@@ -1,11 +1,17 @@
 // Linear kernels for AMX: 16 activation rows x 16 weight rows x one scale group (32 or 16 columns)
-// in one TDPBSUD.
+// in one tile instruction.
 //
-// The group's integer sums leave the tile through memory (1 KiB, in L1) for the float step, which
-// then bounds the kernel: about 80 vector instructions for 8192 products, where VPDPBUSD alone
-// needs 128. Below 16 rows a tile would be partly empty: those rows go to the AVX-512 kernel, which
-// gives the same bits, since integer sums are exact and the float operations are the same in the
-// same order.
+// The products are almost free; the float step bounds the kernel: a conversion, a product of scales
+// and a multiply-add for each activation row and group, and the passage of the integer sums from
+// the tile to vectors through memory (1 KiB, in L1). So: a chunk of the weight is unpacked once for
+// all activation rows; symmetric codes are made signed then, which spares the subtraction of the
+// offset's share later (TDPBSSD, else TDPBUSD); float sums of 16 rows stay in registers along a
+// chunk; and a tile is multiplied while the float step of the one before runs.
+//
+// A panel of 8 rows or fewer takes half the float step, and half a tile where no larger panel comes
+// with it. Fewer rows still leave a tile mostly empty: they go to the AVX-512 kernel, which gives
+// the same bits, since integer sums are exact and the float operations are the same in the same
+// order.
 #include <immintrin.h>
 
 #include "ops/cpu/linear_vnni512.h"
@@ -13,7 +19,8 @@
 namespace shoehorn {
 namespace {
 
-constexpr int64_t kTileM = 16;  // activation rows of one tile
+constexpr int64_t kFewestRows = 6;    // of a panel worth a tile
+constexpr int64_t kChunkBlocks = 16;  // 12 KiB unpacked: with 8 KiB of activations within L1
 
 // Operand of LDTILECFG (Intel SDM, volume 1, 18.3): bytes a row and rows of tiles 0..7.
 struct alignas(64) TileConfiguration {
@@ -24,123 +31,208 @@ struct alignas(64) TileConfiguration {
   uint8_t rows[16] = {};
 };
 
-// Tiles 0, 1: sums of two groups of 16 activation rows; 2, 3: their codes; 4: the weight's.
-void configure(int quads) {
+// The tile intrinsics of GCC 12 do not tell it what they read: what was written to p is to be in
+// memory by now.
+void publish(const void* p) {
+  asm volatile("" : : "r"(p) : "memory");
+}
+
+constexpr int64_t kHalfPanel = kPanelRows / 2;
+
+// Two sets of tiles take turns: 0 and 1 the weight's codes, 2 and 3 the activations', 4 and 5 sums.
+void configure(int quads, int64_t panel_rows) {
   TileConfiguration configuration;
-  for (const int tile : {0, 1}) configuration.row_bytes[tile] = 64, configuration.rows[tile] = 16;
-  for (const int tile : {2, 3}) {
-    configuration.row_bytes[tile] = static_cast<uint16_t>(quads * 4);
-    configuration.rows[tile] = 16;
+  for (const int turn : {0, 1}) {
+    configuration.row_bytes[turn] = 64;
+    configuration.rows[turn] = static_cast<uint8_t>(quads);
+    configuration.row_bytes[2 + turn] = static_cast<uint16_t>(quads * 4);
+    configuration.rows[2 + turn] = static_cast<uint8_t>(panel_rows);
+    configuration.row_bytes[4 + turn] = 64;
+    configuration.rows[4 + turn] = static_cast<uint8_t>(panel_rows);
   }
-  configuration.row_bytes[4] = 64;
-  configuration.rows[4] = static_cast<uint8_t>(quads);
+  publish(&configuration);
   _tile_loadconfig(&configuration);
 }
 
 using Body = GroupedBody<Vnni512>;
 
-// The float step of 16 activation rows for group `group` of a block.
-struct FloatStep {
-  const GroupedArguments& a;
-  int64_t block, group, groups;
-  Body::Scales scales;
-
-  void operator()(const int32_t (*ints)[16], int64_t first_row) const {
-    const int64_t blocks = a.columns / kBlockColumns;
-    const float* sx = a.scales + first_row * blocks + block;
-    const float* sums = a.group_sums + (first_row * blocks + block) * groups + group;
-    float* y = a.sums + first_row * kTileRows;
-    for (int64_t i = 0; i < kTileM; ++i) {
-      const __m512 scale = _mm512_mul_ps(scales.scale, _mm512_set1_ps(sx[i * blocks]));
-      __m512 total = _mm512_loadu_ps(y + i * kTileRows);
-      total = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_load_si512(ints[i])), scale, total);
-      total = _mm512_fmadd_ps(scales.correction, _mm512_set1_ps(sums[i * blocks * groups]), total);
-      _mm512_storeu_ps(y + i * kTileRows, total);
-    }
-  }
+// Part of a weight tile, unpacked.
+struct Chunk {
+  __m512i codes[kChunkBlocks][8];  // signed in symmetric formats
+  Body::Scales scales[kChunkBlocks][2];
 };
 
-// Activation rows [0, m), m a multiple of 16.
-template <Unpacking U>
-void tiles_as(const GroupedArguments& a, int64_t m) {
-  const Format& format = *a.format;
-  const bool has_minimum = format.has_minimum();
-  const int64_t groups = groups_in_block(format);
-  const int64_t quads = 8 / groups;
-  const int64_t section_blocks = header_columns(format) / kBlockColumns;
-  const int64_t scale_bytes = block_scale_bytes(format);
-  std::memset(a.sums, 0, static_cast<size_t>(m * kTileRows) * sizeof(float));
-  configure(static_cast<int>(quads));
+// Walks through a weight tile block by block.
+struct Reader {
+  const Format& format;
+  const GroupedSizes& sizes;
+  const std::byte* at;
+  int64_t block = 0;
+  Body::Scales header = {};
+};
 
-  alignas(64) int32_t ints[2][kTileM][16];
-  const std::byte* at = a.tile;
-  for (int64_t block = 0; block < a.columns / kBlockColumns;) {
-    const Body::Scales header = Body::header_scales(at, 0, has_minimum);
-    at += header_bytes(format);
-    for (const int64_t end = block + section_blocks; block < end; ++block) {
-      alignas(64) __m512i codes[8];
-      Vnni512::unpack<U>(at + scale_bytes, 0, codes);
-      for (int64_t g = 0; g < groups; ++g) {
-        const FloatStep step = {a, block, g, groups,
-                                Body::group_scales<U>(format, header, at, g, 0)};
-        _tile_loadd(4, codes + g * quads, 64);
-        const int8_t* x = a.codes + block * kBlockColumns + g * quads * 4;
-        int64_t row = 0;
-        for (; row + 2 * kTileM <= m; row += 2 * kTileM) {
-          _tile_zero(0);
-          _tile_zero(1);
-          _tile_loadd(2, x + row * a.columns, a.columns);
-          _tile_loadd(3, x + (row + kTileM) * a.columns, a.columns);
-          _tile_dpbsud(0, 2, 4);
-          _tile_dpbsud(1, 3, 4);
-          _tile_stored(0, ints[0], 64);
-          _tile_stored(1, ints[1], 64);
-          step(ints[0], row);
-          step(ints[1], row + kTileM);
-        }
-        if (row < m) {
-          _tile_zero(0);
-          _tile_loadd(2, x + row * a.columns, a.columns);
-          _tile_dpbsud(0, 2, 4);
-          _tile_stored(0, ints[0], 64);
-          step(ints[0], row);
-        }
-      }
-      at += scale_bytes + block_code_bytes(format);
+template <typename K>
+void unpack(Reader& reader, int64_t count, Chunk& chunk) {
+  const Format& format = reader.format;
+  const int64_t scale_bytes = reader.sizes.scales;
+  for (int64_t b = 0; b < count; ++b, ++reader.block) {
+    if (reader.block % reader.sizes.section_blocks == 0) {
+      reader.header = Body::header_scales(reader.at, K::kMinimum);
+      reader.at += reader.sizes.header;
     }
+    unrolled<8>([&](auto q) __attribute__((always_inline)) {
+      const __m512i codes = Body::quad<K::kUnpacking>(reader.at + scale_bytes, q);
+      chunk.codes[b][q] =
+          K::kMinimum ? codes
+                      : _mm512_sub_epi8(codes, _mm512_set1_epi8(static_cast<char>(K::kMiddle)));
+    });
+    for (int g = 0; g < K::kGroups; ++g) {
+      chunk.scales[b][g] =
+          Body::group_scales<K::kMinimum>(format.scale, reader.header, reader.at, g);
+    }
+    reader.at += reader.sizes.block;
   }
-  _tile_release();
 }
 
-void tiles(const GroupedArguments& a, int64_t m) {
-  if (a.format->meaning == CodeMeaning::iq4nl) return tiles_as<Unpacking::iq4nl>(a, m);
-  switch (a.format->bits) {
-    case 2:
-      return tiles_as<Unpacking::u2>(a, m);
-    case 3:
-      return tiles_as<Unpacking::u3>(a, m);
-    case 4:
-      return tiles_as<Unpacking::u4>(a, m);
-    case 5:
-      return tiles_as<Unpacking::u5>(a, m);
-    case 6:
-      return tiles_as<Unpacking::u6>(a, m);
-    case 8:
-      return tiles_as<Unpacking::u8>(a, m);
+using Dots = int32_t[kPanelRows][kTileRows];
+
+// dots = activations (rows of 32 bytes) times weight, with the tiles of one turn (the compiler
+// wants their numbers as literals).
+template <typename K>
+void multiply_in_turn_0(const int8_t* x, const __m512i* codes, Dots& dots) {
+  _tile_zero(4);
+  _tile_loadd(2, x, kBlockColumns);
+  _tile_loadd(0, codes, 64);
+  if constexpr (K::kMinimum) {
+    _tile_dpbsud(4, 2, 0);
+  } else {
+    _tile_dpbssd(4, 2, 0);
   }
+  _tile_stored(4, dots, 64);
+}
+template <typename K>
+void multiply_in_turn_1(const int8_t* x, const __m512i* codes, Dots& dots) {
+  _tile_zero(5);
+  _tile_loadd(3, x, kBlockColumns);
+  _tile_loadd(1, codes, 64);
+  if constexpr (K::kMinimum) {
+    _tile_dpbsud(5, 3, 1);
+  } else {
+    _tile_dpbssd(5, 3, 1);
+  }
+  _tile_stored(5, dots, 64);
+}
+
+// One panel of activations along a chunk. Of a panel of fewer than 16 (or 8) rows the rest is
+// computed from whatever lies behind them (the scratch has room for that), and ignored.
+struct PanelStep {
+  RoundedRows x;  // from the chunk's first block on
+  int64_t panel_rows;
+  int64_t count;  // of blocks
+  float* sums;    // [16, 16]
+  float* total;   // as in GroupedArguments
+  bool first;
+  const std::byte* next;  // of the weight: to be prefetched meanwhile, so many bytes a block
+  int64_t next_bytes;
+};
+
+template <typename K>
+void multiply_next(const PanelStep& step, const Chunk& chunk, int64_t unit, Dots (&dots)[2]) {
+  constexpr int kQuads = 8 / K::kGroups;
+  const int64_t block = unit / K::kGroups, group = unit % K::kGroups;
+  const int8_t* x = step.x.codes + block * step.panel_rows * kBlockColumns + group * kQuads * 4;
+  const __m512i* codes = chunk.codes[block] + group * kQuads;
+  if (unit % 2 == 0) {
+    multiply_in_turn_0<K>(x, codes, dots[0]);
+  } else {
+    multiply_in_turn_1<K>(x, codes, dots[1]);
+  }
+}
+
+template <typename K, int Rows>
+void panel_times_chunk(const PanelStep& step, const Chunk& chunk) {
+  alignas(64) Dots dots[2];
+  __m512 sums[Rows];
+  unrolled<Rows>([&](auto i) __attribute__((always_inline)) {
+    sums[i] = step.first ? _mm512_setzero_ps() : _mm512_loadu_ps(step.sums + i * kTileRows);
+  });
+  const int64_t units = step.count * K::kGroups;
+  multiply_next<K>(step, chunk, 0, dots);
+  for (int64_t unit = 0; unit < units; ++unit) {
+    if (unit + 1 < units) multiply_next<K>(step, chunk, unit + 1, dots);
+    const int64_t block = unit / K::kGroups;
+    const int group = static_cast<int>(unit % K::kGroups);
+    if (group == 0) Body::prefetch(step.next + block * step.next_bytes, step.next_bytes);
+    const RoundedRows x = step.x.at(block * step.panel_rows);
+    const Body::Scales scales = chunk.scales[block][group];
+    unrolled<Rows>([&](auto i) __attribute__((always_inline)) {
+      sums[i] =
+          Body::float_step<K>(sums[i], _mm512_load_si512(dots[unit % 2][i]), scales, x, i, group);
+    });
+  }
+  unrolled<Rows>([&](auto i) __attribute__((always_inline)) {
+    if (step.total == nullptr) {
+      _mm512_storeu_ps(step.sums + i * kTileRows, sums[i]);
+    } else {
+      float* total = step.total + i * kTileRows;
+      _mm512_storeu_ps(total, _mm512_add_ps(_mm512_loadu_ps(total), sums[i]));
+    }
+  });
+}
+
+// The first tile.
+template <typename K>
+void tile_times_panels(const GroupedArguments& a, const GroupedSizes& sizes) {
+  Chunk chunk;
+  Reader reader = {*a.format, sizes, a.weight};
+  const Ahead ahead = Body::after_tile(a, sizes);
+  for (int64_t block = 0; block < a.blocks; block += kChunkBlocks) {
+    const int64_t count = a.blocks - block < kChunkBlocks ? a.blocks - block : kChunkBlocks;
+    unpack<K>(reader, count, chunk);
+    publish(&chunk);
+    for (int64_t panel = 0; panel < a.m; panel += kPanelRows) {
+      const int64_t rows = a.m - panel < kPanelRows ? a.m - panel : kPanelRows;
+      const PanelStep step = {.x = a.x.at(panel * a.row_blocks + (a.first_block + block) * rows),
+                              .panel_rows = rows,
+                              .count = count,
+                              .sums = a.sums + panel * kTileRows,
+                              .total = a.total == nullptr || block + count < a.blocks
+                                           ? nullptr
+                                           : a.total + panel * kTileRows,
+                              .first = a.first && block == 0,
+                              .next = ahead.from(reader.at, 0),
+                              .next_bytes = panel == 0 ? sizes.streamed : 0};
+      if (rows <= kHalfPanel) {
+        panel_times_chunk<K, kHalfPanel>(step, chunk);
+      } else {
+        panel_times_chunk<K, kPanelRows>(step, chunk);
+      }
+    }
+  }
+}
+
+void panels(const GroupedArguments& arguments) {
+  const GroupedSizes sizes(*arguments.format, arguments.blocks);
+  with_kind(*arguments.format, [&]<typename K>() {
+    configure(8 / K::kGroups, arguments.m <= kHalfPanel ? kHalfPanel : kPanelRows);
+    GroupedArguments a = arguments;
+    for (; a.tiles > 0; Body::next_tile(a)) {
+      tile_times_panels<K>(a, sizes);
+    }
+    _tile_release();
+  });
 }
 
 void grouped(const GroupedArguments& a) {
-  const int64_t whole = a.m / kTileM * kTileM;
-  if (whole > 0) tiles(a, whole);
-  if (whole == a.m) return;
-  const int64_t blocks = a.columns / kBlockColumns;
-  GroupedArguments rest = a;
-  rest.m = a.m - whole;
-  rest.codes += whole * a.columns;
-  rest.scales += whole * blocks;
-  rest.group_sums += whole * blocks * groups_in_block(*a.format);
-  rest.sums += whole * kTileRows;
+  const int64_t last = a.m % kPanelRows;
+  GroupedArguments whole = a, rest = a;
+  rest.m = last < kFewestRows ? last : 0;
+  whole.m -= rest.m;
+  if (whole.m > 0) panels(whole);
+  if (rest.m == 0) return;
+  rest.x = a.x.at(whole.m * a.row_blocks);
+  rest.sums += whole.m * kTileRows;
+  if (rest.total != nullptr) rest.total += whole.m * kTileRows;
   linear_kernels_avx512().grouped(rest);
 }
 
@@ -148,6 +240,7 @@ void grouped(const GroupedArguments& a) {
 
 const LinearKernels& linear_kernels_amx() {
   static const LinearKernels kernels = {&grouped, linear_kernels_avx512().plain,
+                                        linear_kernels_avx512().precise,
                                         linear_kernels_avx512().round_row};
   return kernels;
 }

@@ -5,22 +5,31 @@
 #include <cstdint>
 
 #include "base/cpu.h"
+#include "ops/linear.h"
 #include "tensor/format.h"
 
 namespace shoehorn {
 
-// One tile (16 rows) of a grouped weight times `m` rounded activation rows; see linear.h for the
-// sums.
+// Blocks of columns of `tiles` tiles (16 rows each) of a grouped weight times blocks [first_block,
+// first_block + blocks) of `m` rounded activation rows, from the beginning of a panel on; see
+// linear.h for the sums and the order of rows.
 struct GroupedArguments {
   const Format* format;
-  const std::byte* tile;
-  int64_t columns;  // a multiple of 32
-  int64_t m;
-  const int8_t* codes;      // [m, columns]
-  const float* scales;      // [m, columns / 32]
-  const float* group_sums;  // sx * sum(xq) of each group in a block: [m, columns / 32 * groups]
-  float* sums;              // out: [m, 16]
+  const std::byte* weight;  // of the first tile, from a scale header on
+  int64_t tiles;
+  int64_t tile_stride;    // bytes
+  const std::byte* next;  // is read after the last tile: to be prefetched while that is multiplied
+  int64_t first_block, blocks;
+  int64_t row_blocks;  // of a whole activation row
+  int64_t m;           // up to kSumRows
+  RoundedRows x;       // from block 0 on
+  bool first;          // sums begin at 0
+  float* sums;         // in and out: [tiles, kSumRows, 16]
+  float* total;  // not null: the sums are added to this at the end, and not stored. Of either,
+                 // rows up to a multiple of 16 may be read and written
 };
+inline constexpr int64_t kSectionBlocks = kTwoLevelColumns / kBlockColumns;
+inline constexpr int64_t kSumRows = 64;
 
 // Up to 16 rows of a plain weight times m float rows. A product sum runs over the lanes of a vector
 // (column c in lane c % lanes), then the lanes are added in a fixed tree; 16 lanes in the generic
@@ -36,23 +45,32 @@ struct PlainArguments {
   float* sums;  // out: [m, 16]
 };
 
-// One activation row, rounded by blocks of 32 columns and padded with zeros to a multiple of 32.
-struct RoundedRow {
-  int8_t* codes;      // [columns]
-  float* scales;      // sx: [columns / 32]
-  float* block_sums;  // sx * sum(xq): [columns / 32]
-  float* half_sums;   // the same of each 16 columns: [columns / 16]
+// One tile of a grouped weight, dequantized, times m float rows. Four partial sums s0..s3 by column
+// modulo 4, each in ascending order; then (s0 + s1) + (s2 + s3).
+struct PreciseArguments {
+  const Format* format;
+  const std::byte* tile;
+  int64_t columns;
+  int64_t m;
+  const float* x;  // rows x_stride apart
+  int64_t x_stride;
+  float* sums;  // out: [m, 16]
 };
 
-// Groups that share one block of 32 columns: 2 where they have 16.
-inline int64_t groups_in_block(const Format& format) {
-  return format.group < kBlockColumns ? 2 : 1;
-}
+// Blocks [first, end) of one row to be rounded. Columns behind the last one count as 0.
+struct RoundArguments {
+  const float* x;
+  int64_t columns;
+  int64_t first, end;
+  int64_t stride;   // blocks from one block of the row to the next: the rows of its panel
+  RoundedRows out;  // from the row's block 0 on
+};
 
 struct LinearKernels {
   void (*grouped)(const GroupedArguments&);
   void (*plain)(const PlainArguments&);
-  void (*round_row)(const float* x, int64_t columns, const RoundedRow& out);
+  void (*precise)(const PreciseArguments&);
+  void (*round_row)(const RoundArguments&);
 };
 
 const LinearKernels& linear_kernels_generic();

@@ -4,8 +4,6 @@
 
 #include <immintrin.h>
 
-#include <cstring>
-
 #include "ops/cpu/linear_grouped_body.h"
 
 namespace shoehorn {
@@ -15,13 +13,15 @@ struct Vnni512 {
   using Ints = __m512i;
   using Codes = __m512i;  // one quad of 16 rows, unsigned
   static constexpr int64_t kRows = 16;
-  static constexpr int kActivationRows = 8;
+  static constexpr int kSums = 8;
 
   static Floats zero() { return _mm512_setzero_ps(); }
   static Floats broadcast(float x) { return _mm512_set1_ps(x); }
+  static Floats add(Floats a, Floats b) { return _mm512_add_ps(a, b); }
   static Floats multiply(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
   static Floats multiply_add(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
   static Floats to_floats(Ints x) { return _mm512_cvtepi32_ps(x); }
+  static Floats load(const float* p) { return _mm512_loadu_ps(p); }
   static void store(float* p, Floats x) { _mm512_storeu_ps(p, x); }
   static Floats load_f16(const uint16_t* p) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
@@ -43,81 +43,71 @@ struct Vnni512 {
     _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0);
   }
 
-  static Codes vector(const std::byte* p, int index) { return _mm512_loadu_si512(p + index * 64); }
-  template <int Shift>
-  static Codes part(Codes x, int mask) {
-    return _mm512_and_si512(Shift == 0 ? x : _mm512_srli_epi16(x, Shift),
-                            _mm512_set1_epi8(static_cast<char>(mask)));
+  static Codes load(const std::byte* p) { return _mm512_loadu_si512(p); }
+  static Codes shift_left(Codes x, int n) {
+    return n == 0  ? x
+           : n > 0 ? _mm512_slli_epi16(x, static_cast<unsigned>(n))
+                   : _mm512_srli_epi16(x, static_cast<unsigned>(-n));
   }
-  // Plane of 4, 2, 1 bits: quad q lies in vector q % bits at bit bits * (q / bits).
-  static void nibbles(const std::byte* p, Codes (&out)[8]) {
-    for (int v = 0; v < 4; ++v) {
-      const Codes x = vector(p, v);
-      out[v] = part<0>(x, 15);
-      out[v + 4] = part<4>(x, 15);
-    }
+  // The bits of mask, after a shift to the left; those bits put into `low`, which has zeros there.
+  static Codes field(Codes x, int left, int mask) {
+    return _mm512_and_si512(shift_left(x, left), _mm512_set1_epi8(static_cast<char>(mask)));
   }
-  template <int Up>
-  static Codes raised(Codes x) {
-    return Up == 0 ? x : _mm512_slli_epi16(x, Up);
+  static Codes with_field(Codes low, Codes x, int left, int mask) {
+    return _mm512_ternarylogic_epi32(shift_left(x, left), _mm512_set1_epi8(static_cast<char>(mask)),
+                                     low, 0xEA);
   }
-  template <int Up>
-  static void crumbs(const std::byte* p, Codes (&out)[8]) {
-    for (int w = 0; w < 2; ++w) {
-      const Codes x = vector(p, w);
-      out[w] = raised<Up>(part<0>(x, 3));
-      out[w + 2] = raised<Up>(part<2>(x, 3));
-      out[w + 4] = raised<Up>(part<4>(x, 3));
-      out[w + 6] = raised<Up>(part<6>(x, 3));
-    }
-  }
-  template <int Up>
-  static void add_bits(const std::byte* p, Codes (&out)[8]) {
-    const Codes x = vector(p, 0);
-    for (int q = 0; q < 8; ++q) {
-      const __mmask64 set = _mm512_test_epi8_mask(x, _mm512_set1_epi8(static_cast<char>(1 << q)));
-      out[q] = _mm512_mask_add_epi8(out[q], set, out[q], _mm512_set1_epi8(1 << Up));
-    }
+  static Codes eight_bits(Codes x) { return x; }
+  static Codes code_book(Codes x) {
+    const __m128i table = _mm_xor_si128(
+        _mm_loadu_si128(reinterpret_cast<const __m128i*>(kIq4nl.data())), _mm_set1_epi8(-128));
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), x);
   }
 
-  template <Unpacking U>
-  static void unpack(const std::byte* p, int64_t, Codes (&out)[8]) {
-    if constexpr (U == Unpacking::u8) {
-      for (int q = 0; q < 8; ++q) out[q] = vector(p, q);
-    } else if constexpr (U == Unpacking::u4) {
-      nibbles(p, out);
-    } else if constexpr (U == Unpacking::iq4nl) {
-      nibbles(p, out);
-      // T + 128 is unsigned, as VPDPBUSD wants it.
-      const __m128i signed_table = _mm_loadu_si128(reinterpret_cast<const __m128i*>(kIq4nl.data()));
-      const __m512i table = _mm512_broadcast_i32x4(
-          _mm_xor_si128(signed_table, _mm_set1_epi8(static_cast<char>(0x80))));
-      for (int q = 0; q < 8; ++q) out[q] = _mm512_shuffle_epi8(table, out[q]);
-    } else if constexpr (U == Unpacking::u6) {
-      nibbles(p, out);
-      Codes high[8];
-      crumbs<4>(p + 256, high);
-      for (int q = 0; q < 8; ++q) out[q] = _mm512_or_si512(out[q], high[q]);
-    } else if constexpr (U == Unpacking::u5) {
-      nibbles(p, out);
-      add_bits<4>(p + 256, out);
-    } else if constexpr (U == Unpacking::u2) {
-      crumbs<0>(p, out);
-    } else {
-      crumbs<0>(p, out);
-      add_bits<2>(p + 128, out);
-    }
+  // What the codes of column J of a quad stand for, before scale and minimum.
+  template <typename K, int J>
+  static Floats column(Codes quad) {
+    Ints codes = _mm512_and_si512(_mm512_srli_epi32(quad, 8 * J), _mm512_set1_epi32(255));
+    if constexpr (K::kMiddle != 0) codes = _mm512_sub_epi32(codes, _mm512_set1_epi32(K::kMiddle));
+    return _mm512_cvtepi32_ps(codes);
   }
 
-  template <Unpacking U, int Quads>
-  [[gnu::always_inline]] static inline Ints dot(const Codes* codes, const int8_t* x) {
-    Ints sum = _mm512_setzero_si512();
-    unrolled<Quads>([&](auto q) {
-      int32_t four;
-      std::memcpy(&four, x + q * 4, 4);
-      sum = _mm512_dpbusd_epi32(sum, codes[q], _mm512_set1_epi32(four));
+  static Ints broadcast_32(const void* p) {
+    int32_t bits;
+    __builtin_memcpy(&bits, p, 4);
+    return _mm512_set1_epi32(bits);
+  }
+  // dots - middle * sum(xq) of row i, group g.
+  template <typename K>
+  static Ints without_middle(Ints dots, const RoundedRows& x, int i, int g) {
+    if constexpr (K::kMiddle == 0) return dots;
+    constexpr int kPair = -K::kMiddle & 0xFFFF;
+    const int pair = K::kGroups == 1 ? kPair | kPair << 16 : g == 0 ? kPair : kPair << 16;
+    return _mm512_dpwssd_epi32(dots, _mm512_set1_epi32(pair), broadcast_32(x.half_sums + i * 2));
+  }
+
+  // Calls use_group(g, 0) before the first use(g, 0, i, dots) of a group; dots: the integer sums of
+  // activation row i in scale group g.
+  template <typename Body, typename K, int M, int, typename UseGroup, typename Use>
+  [[gnu::always_inline]] static inline void products(const std::byte* codes, const RoundedRows& x,
+                                                     const UseGroup& use_group, const Use& use) {
+    constexpr int kQuads = 8 / K::kGroups;
+    Codes quads[8];
+    unrolled<8>([&](auto q) __attribute__((always_inline)) {
+      quads[q] = Body::template quad<K::kUnpacking>(codes, q);
     });
-    return sum;
+    unrolled<K::kGroups>([&](auto g) __attribute__((always_inline)) {
+      use_group(g, 0);
+      unrolled<M>([&](auto i) __attribute__((always_inline)) {
+        Ints dots = without_middle<K>(_mm512_setzero_si512(), x, i, g);
+        unrolled<kQuads>([&](auto step) __attribute__((always_inline)) {
+          constexpr int kQuad = g * kQuads + step;
+          dots = _mm512_dpbusd_epi32(dots, quads[kQuad],
+                                     broadcast_32(x.codes + i * kBlockColumns + kQuad * 4));
+        });
+        use(g, 0, i, dots);
+      });
+    });
   }
 };
 

@@ -1,0 +1,42 @@
+// The two ways that attention runs on a card, and what both are told.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "ops/attention.h"
+
+namespace shoehorn {
+
+// One call of attention(), as kernels see it: strides in elements.
+struct AttentionStep {
+  KvLayer layer;
+  const float* q = nullptr;
+  int64_t q_row_stride = 0, q_head_stride = 0;
+  float* out = nullptr;
+  int64_t out_row_stride = 0, out_head_stride = 0;
+  const AttentionSpan* spans = nullptr;
+  const int32_t* row_spans = nullptr;
+  int rows = 0;
+  int heads = 0;
+  int group = 1;         // query heads a KV head
+  float log2_scale = 1;  // scale * log2(e), on q . k: soft-max in powers of two
+};
+
+// Few rows: contexts split over the card, partial results in scratch, then combined.
+void attend_few_rows(Gpu& gpu, const AttentionStep& step, const GpuSpans& spans,
+                     std::span<std::byte> scratch);
+int64_t few_rows_scratch_bytes(int64_t rows, int64_t heads, int64_t head_dim, int64_t max_context);
+
+// Many rows a span: tiles of rows walk the context on tensor cores. REQUIRES: has_tensor_path.
+void attend_many_rows(Gpu& gpu, const AttentionStep& step, const GpuSpans& spans);
+
+// Caches of 16-bit floats with heads of 64 or 128 and pages of a multiple of 16 tokens: what the
+// supported models and the engine have.
+inline bool has_tensor_path(const KvLayer& layer) {
+  return layer.dtype != DType::f32 && (layer.head_dim == 64 || layer.head_dim == 128) &&
+         layer.page_tokens % 16 == 0;
+}
+
+}  // namespace shoehorn

@@ -1,0 +1,35 @@
+#include "ops/gpu.h"
+
+#include "base/cuda_check.h"
+#include "ops/cuda/libraries.h"
+
+namespace shoehorn {
+
+Result<std::unique_ptr<Gpu>> Gpu::open(int index) {
+  const GpuFacts facts = TRY(gpu_facts(index));
+  TRY(cuda_result(cudaSetDevice(index), "GPU: opening the card"));
+  cudaStream_t stream = nullptr;
+  TRY(cuda_result(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "GPU: a stream"));
+  auto libraries = std::make_unique<Libraries>();
+  if (cublasCreate(&libraries->blas) != CUBLAS_STATUS_SUCCESS) {
+    cudaStreamDestroy(stream);
+    return fail("GPU {}: cuBLAS cannot be opened; is the card's memory full?", index);
+  }
+  CHECK(cublasSetStream(libraries->blas, stream) == CUBLAS_STATUS_SUCCESS, "cuBLAS stream");
+  return std::unique_ptr<Gpu>(new Gpu(facts, stream, std::move(libraries)));
+}
+
+Gpu::Gpu(GpuFacts facts, cudaStream_t stream, std::unique_ptr<Libraries> libraries)
+    : facts_(std::move(facts)), stream_(stream), libraries_(std::move(libraries)) {}
+
+Gpu::~Gpu() {
+  cudaStreamSynchronize(stream_);
+  cublasDestroy(libraries_->blas);
+  cudaStreamDestroy(stream_);
+}
+
+Result<void> Gpu::wait() {
+  return cuda_result(cudaStreamSynchronize(stream_), "GPU: computing");
+}
+
+}  // namespace shoehorn

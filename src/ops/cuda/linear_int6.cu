@@ -1,0 +1,12 @@
+// Kernels of linear_few_rows.cuh for codes of 6 bits.
+#include "ops/cuda/linear_few_rows.cuh"
+
+namespace shoehorn {
+
+FewRowsLauncher few_rows_launcher_6(const Format& format) {
+
+  return format.has_minimum() ? few_rows_launcher_of<6, CodeMeaning::with_minimum>(format)
+                              : few_rows_launcher_of<6, CodeMeaning::symmetric>(format);
+}
+
+}  // namespace shoehorn
