@@ -30,8 +30,9 @@ std::vector<const std::byte*> part_pointers(const Weight& weight, Kind kind) {
   const bool by_rows = kind == Kind::row_parts;
   const int64_t count = (by_rows ? weight.rows : weight.columns) / kPartNeurons;
   std::vector<const std::byte*> parts;
-  for (int64_t p = 0; p < count; ++p)
+  for (int64_t p = 0; p < count; ++p) {
     parts.push_back(weight.data + p * weight.size_bytes() / count);
+  }
   return parts;
 }
 
@@ -111,10 +112,13 @@ void register_all() {
       }
     }
   }
+  auto* precise = add("linear_precise", int4, Kind::precise);
+  auto* row_parts = add("linear_row_parts", int4, Kind::row_parts);
+  auto* column_parts = add("linear_column_parts", int4, Kind::column_parts);
   for (const int64_t m : {1, 4, 8, 16, 64}) {
-    add("linear_precise", int4, Kind::precise)->Args({22016, 8192, m, all});
-    add("linear_row_parts", int4, Kind::row_parts)->Args({22016, 8192, m, all});
-    add("linear_column_parts", int4, Kind::column_parts)->Args({8192, 22016, m, all});
+    precise->Args({22016, 8192, m, all});
+    row_parts->Args({22016, 8192, m, all});
+    column_parts->Args({8192, 22016, m, all});
   }
 }
 

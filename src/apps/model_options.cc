@@ -41,9 +41,8 @@ void add_model_options(CLI::App& parser, ModelOptions& options) {
   parser
       .add_option("--stream-share", options.stream_share,
                   "Of the weights that VRAM does not hold, the share that is streamed to the card "
-                  "in each decoding step; the CPU computes the others")
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str();
+                  "in each decoding step; the CPU computes the others (default: the fastest, by trial)")
+      ->check(CLI::Range(0.0, 1.0));
 }
 
 namespace {
@@ -80,7 +79,7 @@ Result<OpenedModel> open_for_command(ThreadPool& pool, const ModelOptions& optio
                                                      : DType::f16;
   open.vram_budget_bytes = TRY(vram_budget(options.vram));
   open.gpu = options.gpu;
-  open.stream_share = options.stream_share;
+  if (options.stream_share >= 0) open.stream_share = options.stream_share;
   ProgressBar bar("loading");
   open.progress = [&](uint64_t done, uint64_t total) { bar.update(done, total); };
   return open_model(pool, options.path, open);

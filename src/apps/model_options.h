@@ -20,7 +20,7 @@ struct ModelOptions {
   std::string precision = "fast";
   std::string vram = "auto";
   int gpu = 0;
-  double stream_share = 0.37;
+  double stream_share = -1;  // found by trial
 };
 
 void add_model_options(CLI::App& parser, ModelOptions& options);

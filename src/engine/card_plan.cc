@@ -25,7 +25,6 @@ const BlockLayout& feed_forward(const ModelLayout& layout, int64_t layer) {
 uint64_t fixed_bytes(const ModelLayout& layout) {
   uint64_t bytes = 0;
   for (int64_t layer = 0; layer < layout.layer_count; ++layer) {
-    bytes += layout.blocks[layout.attention_block(layer)].size_bytes;
     bytes += feed_forward(layout, layer).groups.offset;
   }
   const BlockLayout& head = layout.blocks[layout.head_block()];
@@ -49,6 +48,36 @@ int64_t share_of(int64_t total, int64_t layer, int64_t n) {
   return total * (layer + 1) / n - total * layer / n;
 }
 
+uint64_t largest_attention_block(const ModelLayout& layout) {
+  uint64_t largest = 0;
+  for (int64_t layer = 0; layer < layout.layer_count; ++layer) {
+    largest = std::max(largest, layout.blocks[layout.attention_block(layer)].size_bytes);
+  }
+  return largest;
+}
+
+// Keeps as many attention blocks of `block` bytes in VRAM as fit, spread evenly, beside a ring for
+// the others: one is read while the next arrives.
+Result<void> stream_attention(CardPlan& plan, uint64_t block, int64_t layers, uint64_t budget) {
+  plan.attention = 0;
+  plan.attention_ring = 2 * block;
+  if (plan.total() > budget) {
+    return fail(
+        "VRAM budget: expected at least {} (context {}, head {}, KV cache {}, workspace {}, rings "
+        "{}), found {}; a shorter context, fewer prefill rows or fewer bits need less",
+        format_bytes(plan.total()), format_bytes(plan.context), format_bytes(plan.fixed),
+        format_bytes(plan.kv), format_bytes(plan.workspace),
+        format_bytes(plan.ring + plan.attention_ring), format_bytes(budget));
+  }
+  const auto staying = std::min<int64_t>(
+      layers, static_cast<int64_t>((budget - plan.total()) / block));
+  plan.attention = static_cast<uint64_t>(staying) * block;
+  for (int64_t layer = 0; layer < layers; ++layer) {
+    plan.attention_in_vram[static_cast<size_t>(layer)] = share_of(staying, layer, layers) > 0;
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<CardPlan> plan_card(const Model& model, const HybridOptions& options,
@@ -68,6 +97,9 @@ Result<CardPlan> plan_card(const Model& model, const HybridOptions& options,
   plan.workspace += static_cast<uint64_t>(
       gpu_linear_scratch_bytes(limits.wave_neurons, model.config.hidden_size));
 
+  const uint64_t attention_block = largest_attention_block(layout);
+  plan.attention = attention_block * static_cast<uint64_t>(n);
+  plan.attention_in_vram.assign(static_cast<size_t>(n), true);
   const uint64_t needed = plan.total();
   const uint64_t slot_bytes = static_cast<uint64_t>(plan.slot_groups) * groups.stride_bytes;
   const int64_t all = group_count(layout);
@@ -78,30 +110,37 @@ Result<CardPlan> plan_card(const Model& model, const HybridOptions& options,
                                                    plan.slot_groups) + 1);
     plan.ring = static_cast<uint64_t>(plan.slots) * slot_bytes;
     if (plan.total() > options.vram_budget_bytes) {
-      return fail(
-          "VRAM budget: expected at least {} (context {}, attention and head {}, KV cache {}, "
-          "workspace {}, ring {}), found {}; a shorter context, fewer prefill rows or fewer bits "
-          "need less",
-          format_bytes(plan.total()), format_bytes(plan.context), format_bytes(plan.fixed),
-          format_bytes(plan.kv), format_bytes(plan.workspace), format_bytes(plan.ring),
-          format_bytes(options.vram_budget_bytes));
+      TRY(stream_attention(plan, attention_block, n, options.vram_budget_bytes));
     }
     in_vram = std::min<int64_t>(all, static_cast<int64_t>(
         (options.vram_budget_bytes - plan.total()) / groups.stride_bytes));
   }
   plan.groups = static_cast<uint64_t>(in_vram) * groups.stride_bytes;
-  // A layer's streamed groups are on the card together: half the ring at the most.
-  const int64_t most_streamed = plan.slots / 2 * plan.slot_groups;
-  const auto streamed = static_cast<int64_t>(
-      std::lround(static_cast<double>(all - in_vram) * options.stream_share));
   for (int64_t layer = 0; layer < n; ++layer) {
-    GroupCounts counts = {.vram = share_of(in_vram, layer, n)};
-    const int64_t outside = groups.count - counts.vram;
-    counts.stream = std::min({share_of(streamed, layer, n), outside, most_streamed});
-    counts.cpu = outside - counts.stream;
-    plan.layers.push_back(counts);
+    plan.vram_groups.push_back(share_of(in_vram, layer, n));
   }
   return plan;
+}
+
+std::vector<GroupCounts> split_layers(const ModelLayout& layout, const CardPlan& plan,
+                                      double share) {
+  const auto n = static_cast<int64_t>(plan.vram_groups.size());
+  const int64_t most_streamed = plan.slots / 2 * plan.slot_groups;
+  std::vector<GroupCounts> layers;
+  int64_t outside = 0;  // of the layers so far
+  for (int64_t layer = 0; layer < n; ++layer) {
+    GroupCounts counts = {.vram = plan.vram_groups[layer]};
+    const int64_t host = feed_forward(layout, layer).groups.count - counts.vram;
+    const auto streamed_up_to = [&](int64_t groups) {
+      return std::lround(static_cast<double>(groups) * share);
+    };
+    counts.stream = std::min<int64_t>(
+        streamed_up_to(outside + host) - streamed_up_to(outside), most_streamed);
+    counts.cpu = host - counts.stream;
+    outside += host;
+    layers.push_back(counts);
+  }
+  return layers;
 }
 
 }  // namespace shoehorn

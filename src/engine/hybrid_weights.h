@@ -14,9 +14,11 @@ struct HybridWeights {
   // VRAM: blocks one after the other; of a feed-forward, what precedes its groups and those groups
   // that stay.
   std::vector<std::byte*> card_blocks;  // by block; null: not on the card
-  // Host memory, pinned: the other groups, layer after layer; the embedding, not pinned.
-  HostBuffer host_groups;
-  std::vector<std::byte*> host_layers;  // the first group of each layer that is on the host
+  // Host memory, pinned: the other groups, layer after layer, and attention blocks that are
+  // streamed; the embedding, not pinned.
+  HostBuffer host;
+  std::vector<std::byte*> host_layers;     // the first group of each layer that is on the host
+  std::vector<std::byte*> host_attention;  // of each layer; null: on the card
   HostBuffer embedding;
   Pin pin;
 

@@ -16,15 +16,22 @@ uint64_t card_part(const Model& model, const CardPlan& plan, int block) {
   if (block == layout.embedding_block()) {
     return layout.blocks[layout.head_block()].find(TensorRole::head) ? 0 : b.size_bytes;
   }
-  if (block == layout.head_block() || block % 2 == 0) return b.size_bytes;
-  const auto vram = static_cast<uint64_t>(plan.layers[b.layer].vram);
+  if (block == layout.head_block()) return b.size_bytes;
+  if (block % 2 == 0) return plan.attention_in_vram[b.layer] ? b.size_bytes : 0;
+  const auto vram = static_cast<uint64_t>(plan.vram_groups[b.layer]);
   return b.groups.offset + vram * b.groups.stride_bytes;
 }
 
+// Bytes of a layer's groups, and of its attention, that are in host memory.
+uint64_t host_attention_part(const Model& model, const CardPlan& plan, int64_t layer) {
+  const uint64_t bytes = model.layout.blocks[model.layout.attention_block(layer)].size_bytes;
+  return plan.attention_in_vram[layer] ? 0 : bytes;  // blocks are whole pages
+}
+
 uint64_t host_part(const Model& model, const CardPlan& plan, int64_t layer) {
-  const GroupCounts& counts = plan.layers[layer];
   const NeuronGroups& groups = model.layout.blocks[model.layout.feed_forward_block(layer)].groups;
-  const uint64_t bytes = static_cast<uint64_t>(counts.cpu + counts.stream) * groups.stride_bytes;
+  const auto outside = static_cast<uint64_t>(groups.count - plan.vram_groups[layer]);
+  const uint64_t bytes = outside * groups.stride_bytes;
   return (bytes + kPage - 1) / kPage * kPage;  // layers are pinned one by one, on pages of their own
 }
 
@@ -63,8 +70,9 @@ class HybridSink final : public WeightSink {
     if (block == layout.embedding_block()) return BlockTarget{.far = weights_.embedding.data()};
     BlockTarget target = {.near = staging.buffer.data(),
                           .boundary = card_part(model_, plan_, block)};
-    if (block != layout.head_block() && block % 2 == 1) {
-      target.far = weights_.host_layers[layout.blocks[block].layer];
+    if (block != layout.head_block()) {
+      const int64_t layer = layout.blocks[block].layer;
+      target.far = block % 2 == 1 ? weights_.host_layers[layer] : weights_.host_attention[layer];
     }
     return target;
   }
@@ -126,13 +134,15 @@ Result<HybridWeights> load_hybrid(ThreadPool& pool, const Checkpoint& checkpoint
   }
   uint64_t host_bytes = 0;
   for (int64_t layer = 0; layer < layout.layer_count; ++layer) {
-    host_bytes += host_part(model, plan, layer);
+    host_bytes += host_part(model, plan, layer) + host_attention_part(model, plan, layer);
   }
-  weights.host_groups = TRY(HostBuffer::create(host_bytes, "weights in host memory"));
-  std::byte* at = weights.host_groups.data();
+  weights.host = TRY(HostBuffer::create(host_bytes, "weights in host memory"));
+  std::byte* at = weights.host.data();
   for (int64_t layer = 0; layer < layout.layer_count; ++layer) {
     weights.host_layers.push_back(at);
     at += host_part(model, plan, layer);
+    weights.host_attention.push_back(plan.attention_in_vram[layer] ? nullptr : at);
+    at += host_attention_part(model, plan, layer);
   }
   weights.embedding = TRY(HostBuffer::create(
       layout.blocks[layout.embedding_block()].size_bytes, "the embedding"));
@@ -143,6 +153,7 @@ Result<HybridWeights> load_hybrid(ThreadPool& pool, const Checkpoint& checkpoint
   TRY(sink.finish());
   for (int64_t layer = 0; layer < layout.layer_count; ++layer) {
     TRY(weights.pin.add({weights.host_layers[layer], host_part(model, plan, layer)}));
+    TRY(weights.pin.add({weights.host_attention[layer], host_attention_part(model, plan, layer)}));
   }
   return weights;
 }

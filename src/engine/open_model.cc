@@ -73,6 +73,7 @@ Result<std::unique_ptr<Forward>> open_forward(ThreadPool& pool, const Checkpoint
   hybrid.kv = kv_options(context, options);
   hybrid.precision = options.precision;
   hybrid.stream_share = options.stream_share;
+  hybrid.decode_rows = options.sequences;
   hybrid.limits = {.max_rows = std::min(options.max_rows, context * options.sequences),
                    .max_context = context,
                    .thread_count = pool.thread_count()};

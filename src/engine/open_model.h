@@ -30,7 +30,7 @@ struct OpenOptions {
   // there is a card that holds what must be on it; else the CPU alone.
   std::optional<uint64_t> vram_budget_bytes;
   int gpu = 0;                // the card's number
-  double stream_share = 0.37;  // see HybridOptions
+  std::optional<double> stream_share;  // see HybridOptions
   Precision precision = Precision::fast;
   int64_t sequences = 1;  // that must fit into the KV cache at full context
   bool need_tokenizer = true;

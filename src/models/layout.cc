@@ -22,7 +22,8 @@ class BlockBuilder {
   BlockBuilder(const MatrixKinds& kinds, int64_t layer) : kinds_(kinds) { block_.layer = layer; }
 
   Result<void> matrix(TensorRole role, int64_t rows, int64_t columns) {
-    append({role, TRY(kinds_(role, block_.layer, rows, columns)).format, rows, columns});
+    const MatrixKind kind = TRY(kinds_(role, block_.layer, rows, columns));
+    append({role, kind.format, rows, columns});
     return {};
   }
 
@@ -38,12 +39,24 @@ class BlockBuilder {
     const int64_t count = f / neurons;
     block_.size_bytes = round_up(block_.size_bytes, kGroupAlignment);
     block_.groups = {.count = count, .neurons = neurons, .offset = block_.size_bytes};
-    append({.role = TensorRole::gate, .format = gate.format, .rows = f, .columns = h,
-            .cut = Cut::rows, .parts = count});
-    append({.role = TensorRole::up, .format = up.format, .rows = f, .columns = h,
-            .cut = Cut::rows, .parts = count});
-    append({.role = TensorRole::down, .format = down.format, .rows = h, .columns = f,
-            .cut = Cut::columns, .parts = count});
+    append({.role = TensorRole::gate,
+            .format = gate.format,
+            .rows = f,
+            .columns = h,
+            .cut = Cut::rows,
+            .parts = count});
+    append({.role = TensorRole::up,
+            .format = up.format,
+            .rows = f,
+            .columns = h,
+            .cut = Cut::rows,
+            .parts = count});
+    append({.role = TensorRole::down,
+            .format = down.format,
+            .rows = h,
+            .columns = f,
+            .cut = Cut::columns,
+            .parts = count});
     const uint64_t stride = round_up(block_.size_bytes - block_.groups.offset, kGroupAlignment);
     block_.groups.stride_bytes = stride;
     for (size_t i = block_.slots.size() - 3; i < block_.slots.size(); ++i) {
@@ -162,8 +175,8 @@ Result<ModelLayout> plan_layout(const Checkpoint& checkpoint) {
   const auto kind_of = [&](TensorRole role, int64_t layer, int64_t rows,
                            int64_t columns) -> Result<MatrixKind> {
     const std::string name = tensor_name(checkpoint.naming(), role, layer);
-    const StoredType type = TRY(stored_matrix(checkpoint, name, rows, columns)).type;
-    return MatrixKind{internal_format(type), column_cut(type)};
+    const StoredMatrix stored = TRY(stored_matrix(checkpoint, name, rows, columns));
+    return MatrixKind{internal_format(stored.type), column_cut(stored.type)};
   };
   return plan_layout(checkpoint.config(), kind_of);
 }

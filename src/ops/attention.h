@@ -81,14 +81,14 @@ void rope_and_append(ThreadPool& pool, const KvLayer& layer, const RopeAppendArg
 void rope_and_append(Gpu& gpu, const KvLayer& layer, const RopeAppendArguments& arguments,
                      const GpuSpans& spans);
 
-// scratch: gpu_attention_scratch_bytes(...), 256-byte aligned; heads of q and out begin at multiples
-// of 8 bytes; scale > 0; head_dim <= 256. f16 and bf16 caches with heads of 64 or 128 and pages of a
-// multiple of 16 tokens are read at the card's speed, others by a plain kernel in float.
+// scratch: gpu_attention_scratch_bytes(...), 256-byte aligned; heads of q and out begin at
+// multiples of 8 bytes; scale > 0; head_dim <= 256. f16 and bf16 caches with heads of 64 or 128 and
+// pages of a multiple of 16 tokens are read at the card's speed, others by a plain kernel in float.
 //
-// Steps of up to kFewRows rows, or of short spans alone, split their contexts over the card; queries
-// and probabilities have twice the bits of the cache's type (f16: 22, bf16: 16). Steps of more rows
-// round both to the cache's type. In either kind a row's bits depend on its own sequence and position
-// alone.
+// Steps of up to kFewRows rows, or of short spans alone, split their contexts over the card;
+// queries and probabilities have twice the bits of the cache's type (f16: 22, bf16: 16). Steps of
+// more rows round both to the cache's type. In either kind a row's bits depend on its own sequence
+// and position alone.
 void attention(Gpu& gpu, const KvLayer& layer, const AttentionArguments& arguments,
                const GpuSpans& spans, std::span<std::byte> scratch);
 // Grows with rows and context to at most 1024 * heads * (head_dim + 2) * 4.

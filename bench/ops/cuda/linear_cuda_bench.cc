@@ -71,7 +71,8 @@ class Copies {
         count_(static_cast<int>(1 + kRotatedBytes / made_.weight.size_bytes())),
         bytes_(static_cast<size_t>(count_ * stride())) {
     for (int i = 0; i < count_; ++i) {
-      CUDA_CHECK(cudaMemcpy(bytes_.data() + i * stride(), i == 0 ? made_.buffer.data() : bytes_.data(),
+      CUDA_CHECK(cudaMemcpy(bytes_.data() + i * stride(),
+                            i == 0 ? made_.buffer.data() : bytes_.data(),
                             static_cast<size_t>(made_.weight.size_bytes()), cudaMemcpyDefault));
     }
   }
@@ -128,9 +129,8 @@ void bench_few(Gpu& gpu) {
             y(static_cast<size_t>(m * shape.rows));
         const OnCard<std::byte> scratch(
             static_cast<size_t>(gpu_activation_scratch_bytes(m, shape.columns)));
-        const GpuActivationRows ready =
-            prepare_activations(gpu, Tensor::matrix(x.data(), m, shape.columns), scratch.bytes(),
-                                Precision::fast);
+        const GpuActivationRows ready = prepare_activations(
+            gpu, Tensor::matrix(x.data(), m, shape.columns), scratch.bytes(), Precision::fast);
         const Tensor output = Tensor::matrix(y.data(), m, shape.rows);
         const double seconds = seconds_of(gpu, std::max(24, weights.count()), [&](int i) {
           const Weight weight = weights.at(i);
@@ -161,9 +161,8 @@ void bench_many(Gpu& gpu) {
             y(static_cast<size_t>(m * shape.rows));
         const OnCard<std::byte> scratch(
             static_cast<size_t>(gpu_activation_scratch_bytes(m, shape.columns)));
-        const GpuActivationRows ready =
-            prepare_activations(gpu, Tensor::matrix(x.data(), m, shape.columns), scratch.bytes(),
-                                Precision::fast);
+        const GpuActivationRows ready = prepare_activations(
+            gpu, Tensor::matrix(x.data(), m, shape.columns), scratch.bytes(), Precision::fast);
         const double seconds = seconds_of(gpu, 5, [&](int) {
           linear(gpu, ready,
                  {{.weight = &weight, .output = Tensor::matrix(y.data(), m, shape.rows)}});
@@ -178,8 +177,8 @@ void bench_many(Gpu& gpu) {
   }
 }
 
-// norm, gate and up in one launch, SwiGLU, down: a feed-forward layer of 8192 x 22016, whole and cut
-// into 86 groups, beside the time that its bytes take.
+// norm, gate and up in one launch, SwiGLU, down: a feed-forward layer of 8192 x 22016, whole and
+// cut into 86 groups, beside the time that its bytes take.
 void bench_chain(Gpu& gpu) {
   constexpr int64_t kHidden = 8192, kWide = 22016, kParts = 86;
   const Format format = {Storage::grouped, 4, 32, ScaleEncoding::f16};
@@ -188,10 +187,10 @@ void bench_chain(Gpu& gpu) {
     const OnCard<float> x(random_input(m * kHidden)), weight(random_input(kHidden)),
         normed(static_cast<size_t>(m * kHidden)), g(static_cast<size_t>(m * kWide)),
         u(static_cast<size_t>(m * kWide));
-    const OnCard<std::byte> scratch(
-        static_cast<size_t>(gpu_activation_scratch_bytes(m, kWide)));
+    const OnCard<std::byte> scratch(static_cast<size_t>(gpu_activation_scratch_bytes(m, kWide)));
     const Tensor in = Tensor::matrix(x.data(), m, kHidden);
-    const Tensor gates = Tensor::matrix(g.data(), m, kWide), ups = Tensor::matrix(u.data(), m, kWide);
+    const Tensor gates = Tensor::matrix(g.data(), m, kWide),
+                 ups = Tensor::matrix(u.data(), m, kWide);
     const auto norm = [&] {
       return norm_and_prepare(gpu, in, {weight.data(), 1e-6f},
                               Tensor::matrix(normed.data(), m, kHidden), scratch.bytes(),
@@ -213,19 +212,21 @@ void bench_chain(Gpu& gpu) {
         parts[1].push_back(gate.at(2 * i + 1).data + p * bytes);
         parts[2].push_back(down.at(i).data + p * bytes);
       }
-      linear_row_parts(gpu, norm(),
-                       std::array<RowPartsTask, 2>{{{{format, kWide / kParts, kHidden, parts[0]}, gates},
-                                                    {{format, kWide / kParts, kHidden, parts[1]}, ups}}});
+      linear_row_parts(
+          gpu, norm(),
+          std::array<RowPartsTask, 2>{{{{format, kWide / kParts, kHidden, parts[0]}, gates},
+                                       {{format, kWide / kParts, kHidden, parts[1]}, ups}}});
       linear_column_parts(gpu, swiglu(), {format, kHidden, kWide / kParts, parts[2]}, in,
                           OutputMode::add);
     });
     const double norms = seconds_of(gpu, 100, [&](int) { norm(); });
     const double swiglus = seconds_of(gpu, 100, [&](int) { swiglu(); });
     const double bytes = 3.0 * static_cast<double>(gate.at(0).size_bytes());
-    fmt::print("feed-forward m={}: {:.1f} us ({:.0f} %), in {} parts {:.1f} us ({:.0f} %); norm {:.1f}, "
-               "swiglu {:.1f} us\n",
-               m, whole * 1e6, 100 * bytes / whole / memory_bytes_per_s(), kParts, cut * 1e6,
-               100 * bytes / cut / memory_bytes_per_s(), norms * 1e6, swiglus * 1e6);
+    fmt::print(
+        "feed-forward m={}: {:.1f} us ({:.0f} %), in {} parts {:.1f} us ({:.0f} %); norm {:.1f}, "
+        "swiglu {:.1f} us\n",
+        m, whole * 1e6, 100 * bytes / whole / memory_bytes_per_s(), kParts, cut * 1e6,
+        100 * bytes / cut / memory_bytes_per_s(), norms * 1e6, swiglus * 1e6);
   }
 }
 

@@ -8,7 +8,6 @@
 
 #include "base/check.h"
 #include "ops/cpu/linear_kernels.h"
-#include "ops/cpu/share.h"
 
 namespace shoehorn {
 namespace {
@@ -18,17 +17,21 @@ std::atomic<Isa>& current_isa() {
   return isa;
 }
 
-int64_t blocks_of(int64_t columns) {
-  return (columns + kBlockColumns - 1) / kBlockColumns;
-}
-
 // Grouped weights: for many activation rows, kSumRows of them pass over a few weight tiles at a
 // time, which stay in the second-level cache meanwhile, by chunks of columns that fit the first.
-// Up to kOnePassRows pass over a tile once, and memory is best read in one stream.
-constexpr int64_t kTilesAtOnce = 8;  // 32 KiB of sums on the stack
+// Up to kOnePassRows pass over a tile once, and memory is best read in long streams: whole rows,
+// and many tiles of a part before the next part.
+constexpr int64_t kTilesAtOnce = 8;
 constexpr int64_t kTilesBytes = int64_t{768} << 10;
-constexpr int64_t kOnePassRows = 8;
 constexpr int64_t kChunkBytes = int64_t{20} << 10;
+constexpr int64_t kOnePassRows = 8;
+constexpr int64_t kOnePassTiles = kTilesAtOnce * kSumRows / kOnePassRows;
+
+// Sums [tiles, rows, 16] of the tiles of a pass, of one part and of all: 64 KiB on the stack.
+struct TileSums {
+  alignas(64) float part[kTilesAtOnce * kSumRows * kTileRows];
+  alignas(64) float total[kTilesAtOnce * kSumRows * kTileRows];  // where there are several parts
+};
 
 // Hands out tiles to threads: about half of an even share of what is left at a time, so that all
 // finish together although some are slower, yet read long runs. Results do not depend on who
@@ -170,21 +173,21 @@ void float_tile(const ActivationRows& x, const Product& product, int64_t tile) {
 struct GroupedPass {
   int64_t tile, count;
   int64_t first, m;
+
+  bool once() const { return m <= kOnePassRows; }
+  int64_t sum_rows() const { return once() ? kOnePassRows : kSumRows; }
+  int64_t sums_of(int64_t index) const { return index * sum_rows() * kTileRows; }
 };
 
-// Sums of all tiles of a pass.
-using TileSums = float[kTilesAtOnce][kSumRows * kTileRows];
-
-// One part of a pass; the tile at `next` is read afterwards. Sums are added to total, or, null,
-// stored.
+// One part of a pass; the tile at `next` is read afterwards.
 void grouped_part(const ActivationRows& x, const Product& product, const GroupedPass& pass,
-                  int64_t part, const std::byte* next, TileSums& sums, TileSums* total) {
+                  int64_t part, const std::byte* next, TileSums& sums) {
   const LinearKernels& kernels = linear_kernels_for(linear_isa());
   const int64_t blocks = blocks_of(product.columns), row_blocks = blocks_of(x.values.columns());
   const int64_t tile_size = tile_bytes(product.format, product.columns);
   const int64_t block_bytes = tile_size / blocks;
   const int64_t chunk =
-      pass.m <= kOnePassRows
+      pass.once()
           ? blocks
           : std::max<int64_t>(kChunkBytes / block_bytes / kSectionBlocks, 1) * kSectionBlocks;
   const std::byte* tile = product.part(part) + pass.tile * tile_size;
@@ -201,38 +204,38 @@ void grouped_part(const ActivationRows& x, const Product& product, const Grouped
                      .m = pass.m,
                      .x = x.rounded_rows.at(pass.first * row_blocks),
                      .first = block == 0,
-                     .sums = sums[0],
-                     .total = last && total != nullptr ? (*total)[0] : nullptr});
+                     .sum_rows = pass.sum_rows(),
+                     .sums = sums.part,
+                     .total = last && !product.direct() ? sums.total : nullptr});
   }
 }
 
 void grouped_tiles(const ActivationRows& x, const Product& product, const GroupedPass& pass) {
   const int64_t tile_size = tile_bytes(product.format, product.columns);
   const int64_t first_part = product.present_from(0), parts = product.part_count();
-  const auto put_all = [&](const TileSums& sums) {
+  const auto put_all = [&](const float* sums) {
     for (int64_t t = 0; t < pass.count; ++t) {
-      put_out(product, pass.tile + t, pass.first, pass.m, sums[t]);
+      put_out(product, pass.tile + t, pass.first, pass.m, sums + pass.sums_of(t));
     }
   };
-  alignas(64) TileSums sums;
+  TileSums sums;
   if (product.direct()) {
     const std::byte* next = product.part(0) + (pass.tile + pass.count) * tile_size;
-    grouped_part(x, product, pass, 0, next, sums, nullptr);
-    return put_all(sums);
+    grouped_part(x, product, pass, 0, next, sums);
+    return put_all(sums.part);
   }
-  alignas(64) TileSums total;
   for (int64_t t = 0; t < pass.count; ++t) {
-    begin_total(product, pass.tile + t, pass.first, pass.m, total[t]);
+    begin_total(product, pass.tile + t, pass.first, pass.m, sums.total + pass.sums_of(t));
   }
   for (int64_t p = first_part; p < parts;) {
     const int64_t following = product.present_from(p + 1);
     const std::byte* next = following < parts
                                 ? product.part(following) + pass.tile * tile_size
                                 : product.part(first_part) + (pass.tile + pass.count) * tile_size;
-    grouped_part(x, product, pass, p, next, sums, &total);
+    grouped_part(x, product, pass, p, next, sums);
     p = following;
   }
-  put_all(total);
+  put_all(sums.total);
 }
 
 // Tiles of all parts times all activation rows.
@@ -244,7 +247,7 @@ void tiles_times_rows(const ActivationRows& x, const Product& product, TileQueue
   const int64_t m = x.values.rows();
   const int64_t bytes = tile_bytes(product.format, product.columns) * product.part_count();
   const int64_t at_once =
-      m <= kOnePassRows ? kTilesAtOnce : std::clamp<int64_t>(kTilesBytes / bytes, 1, kTilesAtOnce);
+      m <= kOnePassRows ? kOnePassTiles : std::clamp<int64_t>(kTilesBytes / bytes, 1, kTilesAtOnce);
   for (int64_t tile = tiles.begin; tile < tiles.end; tile += at_once) {
     const int64_t count = std::min(at_once, tiles.end - tile);
     for (int64_t i = 0; i < m; i += kSumRows) {
@@ -275,60 +278,7 @@ void run_products(ThreadPool& pool, const ActivationRows& x, const ForEach& for_
   });
 }
 
-constexpr int64_t kBytesPerBlock = kBlockColumns + 4 + 4 + 4 + 8;  // of RoundedRows
-
-// `blocks` blocks, and those of one panel more, which kernels may read (as zeros).
-RoundedRows carve(std::byte* scratch, int64_t blocks) {
-  blocks += kPanelRows;
-  RoundedRows rows;
-  rows.codes = reinterpret_cast<int8_t*>(scratch);
-  scratch += blocks * kBlockColumns;
-  rows.scales = reinterpret_cast<float*>(scratch);
-  scratch += blocks * 4;
-  rows.products = reinterpret_cast<float*>(scratch);
-  scratch += blocks * 4;
-  rows.half_products = reinterpret_cast<float*>(scratch);
-  scratch += blocks * 8;
-  rows.half_sums = reinterpret_cast<int16_t*>(scratch);
-  const RoundedRows end = rows.at(blocks - kPanelRows);
-  std::fill_n(end.codes, kPanelRows * kBlockColumns, int8_t{0});
-  std::fill_n(end.scales, kPanelRows, 0.0f);
-  std::fill_n(end.products, kPanelRows, 0.0f);
-  std::fill_n(end.half_products, kPanelRows * 2, 0.0f);
-  std::fill_n(end.half_sums, kPanelRows * 2, int16_t{0});
-  return rows;
-}
-
 }  // namespace
-
-int64_t activation_scratch_bytes(int64_t rows, int64_t columns) {
-  return (rows * blocks_of(columns) + kPanelRows) * kBytesPerBlock;
-}
-
-ActivationRows prepare_activations(ThreadPool& pool, const Tensor& x, std::span<std::byte> scratch,
-                                   Precision precision) {
-  ActivationRows ready{.values = x};
-  if (precision == Precision::full) return ready;
-  const int64_t m = x.rows(), blocks = blocks_of(x.columns());
-  CHECK(static_cast<int64_t>(scratch.size()) >= activation_scratch_bytes(m, x.columns()),
-        "scratch of {} bytes", scratch.size());
-  const RoundedRows rows = carve(scratch.data(), m * blocks);
-  const LinearKernels& kernels = linear_kernels_for(linear_isa());
-  // Threads take ranges of blocks of all rows, since panels interleave rows.
-  share_work(pool, blocks, m * kBlockColumns, [&](int64_t begin, int64_t end) {
-    for (int64_t i = 0; i < m; ++i) {
-      const int64_t panel = i / kPanelRows * kPanelRows;
-      kernels.round_row({.x = x.row<float>(i),
-                         .columns = x.columns(),
-                         .first = begin,
-                         .end = end,
-                         .stride = std::min(kPanelRows, m - panel),
-                         .out = rows.at(panel * blocks + i - panel)});
-    }
-  });
-  ready.rounded_rows = rows;
-  return ready;
-}
 
 void linear(ThreadPool& pool, const ActivationRows& x, std::span<const LinearTask> tasks) {
   run_products(pool, x, [&](const auto& visit) {

@@ -68,9 +68,9 @@ void grouped(const GroupedArguments& arguments) {
     a.weight += a.tile_stride;
     if (a.total != nullptr) {
       for (int64_t i = 0; i < a.m * kTileRows; ++i) a.total[i] += a.sums[i];
-      a.total += kSumRows * kTileRows;
+      a.total += a.sum_rows * kTileRows;
     }
-    a.sums += kSumRows * kTileRows;
+    a.sums += a.sum_rows * kTileRows;
   }
 }
 

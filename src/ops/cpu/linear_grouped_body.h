@@ -188,8 +188,8 @@ struct GroupedBody {
   static void next_tile(GroupedArguments& a) {
     --a.tiles;
     a.weight += a.tile_stride;
-    a.sums += kSumRows * kTileRows;
-    if (a.total != nullptr) a.total += kSumRows * kTileRows;
+    a.sums += a.sum_rows * kTileRows;
+    if (a.total != nullptr) a.total += a.sum_rows * kTileRows;
   }
 
   // Rows [first_row, first_row + Parts * V::kRows) of the first tile, M activation rows from `row`

@@ -24,12 +24,17 @@ struct GroupedArguments {
   int64_t m;           // up to kSumRows
   RoundedRows x;       // from block 0 on
   bool first;          // sums begin at 0
-  float* sums;         // in and out: [tiles, kSumRows, 16]
-  float* total;  // not null: the sums are added to this at the end, and not stored. Of either,
-                 // rows up to a multiple of 16 may be read and written
+  int64_t sum_rows;    // from tile to tile; m up to a multiple of 8, and of 16 from 9 on, at least
+  float* sums;         // in and out: [tiles, sum_rows, 16]
+  float* total;        // not null: the sums are added to this at the end, and not stored
 };
 inline constexpr int64_t kSectionBlocks = kTwoLevelColumns / kBlockColumns;
 inline constexpr int64_t kSumRows = 64;
+
+// Blocks of columns, the last one perhaps padded.
+inline int64_t blocks_of(int64_t columns) {
+  return (columns + kBlockColumns - 1) / kBlockColumns;
+}
 
 // Up to 16 rows of a plain weight times m float rows. A product sum runs over the lanes of a vector
 // (column c in lane c % lanes), then the lanes are added in a fixed tree; 16 lanes in the generic

@@ -24,8 +24,8 @@ struct DequantizeArguments {
   int64_t tile_bytes;
   int32_t section_bytes;
   int32_t section_shift;  // log2 of the blocks of 32 columns in a section
-  int64_t part_stride;  // output elements between parts
-  int64_t row_stride;   // and between rows
+  int64_t part_stride;    // output elements between parts
+  int64_t row_stride;     // and between rows
 };
 
 namespace dequantize_device {
@@ -110,7 +110,8 @@ constexpr int kDequantizeBlocks = 4;  // of 32 columns, of a thread block
 
 // Grid: x covers the columns, y the tiles, z the parts.
 template <typename T>
-__global__ void __launch_bounds__(kDequantizeBlocks * 64) dequantize_kernel(const __grid_constant__ DequantizeArguments a, T* out) {
+__global__ void __launch_bounds__(kDequantizeBlocks * 64)
+    dequantize_kernel(const __grid_constant__ DequantizeArguments a, T* out) {
   using namespace dequantize_device;
   wait_for_previous_kernel();
   const int octet = static_cast<int>(threadIdx.x & 3);
@@ -121,8 +122,7 @@ __global__ void __launch_bounds__(kDequantizeBlocks * 64) dequantize_kernel(cons
   if (tile * 16 + row >= a.rows) return;
   const std::byte* at = a.parts[blockIdx.z] + (a.first_row / 16 + tile) * a.tile_bytes;
   const BlockView view = view_block(a, at, block);
-  const float2 scale =
-      view.scale_and_minimum(a.format, row, a.format.group == 16 ? octet / 2 : 0);
+  const float2 scale = view.scale_and_minimum(a.format, row, a.format.group == 16 ? octet / 2 : 0);
   const bool symmetric = a.format.meaning == CodeMeaning::symmetric;
   const float middle = symmetric ? static_cast<float>(1 << (a.format.bits - 1)) : 0.0f;
   float values[8];

@@ -94,7 +94,8 @@ class LaunchFiller {
              .whole = weight.parts.size() == 1};
     const int64_t units = entry.units_of_part;
     CHECK(units * there < 65536, "{} units", units * there);  // kernels divide by multiplying
-    if (units > 1) entry.units_reciprocal = static_cast<uint32_t>(((int64_t{1} << 32) + units - 1) / units);
+    if (units > 1)
+      entry.units_reciprocal = static_cast<uint32_t>(((int64_t{1} << 32) + units - 1) / units);
     if (grouped) {
       const auto section = static_cast<uint64_t>(header_columns(weight.format) / kBlockColumns);
       entry.part_tile_bytes = tile_bytes(weight.format, weight.columns);

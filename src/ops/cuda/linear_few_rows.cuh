@@ -22,194 +22,10 @@
 // 16 rows memory is the limit, for 64 the issue rate.
 #pragma once
 
-#include <algorithm>
-
 #include "ops/cuda/launch.cuh"
-#include "ops/cuda/linear_parts.h"
-#include "ops/cuda/linear_unpack.cuh"
+#include "ops/cuda/linear_x.cuh"
 
 namespace shoehorn {
-
-constexpr int kSlices = 16;
-constexpr int kUnitRows = 32;
-constexpr int kSumStride = kUnitRows + 4;  // floats between rows of x in the sums; pads banks
-
-template <class F, int N>
-struct FewRows {
-  static constexpr int kWarps = N == 4 ? 8 : 16;
-  static constexpr int kThreads = kWarps * 32;
-  static constexpr int kBlocksOfSm = N == 2 ? 1 : 2;  // what registers allow: 64 a thread, else 128
-  static constexpr int kSlicesOfWarp = kSlices / kWarps;
-  static constexpr int kRows = N * 8;
-  static constexpr int kSumFloats = kRows * kSumStride;  // of one warp
-  // As many stages as fit: twice into the 227 KiB of a data-center card, once into 99 KiB.
-  static constexpr int kStages = std::clamp(
-      (99 * 1024 - kWarps * kSumFloats * 4) / kWarps / F::kStageBytes, 2, 6);
-  static constexpr int kRingBytes = kStages * F::kStageBytes;
-  static constexpr int kSharedBytes = kWarps * (kRingBytes + kSumFloats * 4);
-};
-
-// Where a warp works in one unit: stages [begin, end) of all stages of the columns of the parts.
-struct Unit {
-  int task, pass, pair;    // pair: of tiles in its part
-  int part, within;        // where stage `begin` lies: part of the launch's table, stage in the part
-  int begin, middle, end;  // middle: where the second slice begins
-  int stages_of_part;
-};
-
-// The same for all lanes in a way that the compiler sees: what follows from it lives in uniform
-// registers, else the loop's state would not fit beside its sums.
-__device__ inline int warp_index() {
-  return __shfl_sync(0xFFFFFFFFu, static_cast<int>(threadIdx.x / 32), 0);
-}
-
-// a / b for a < 2^16, given 2^32 / b rounded up.
-__device__ inline int divide(int a, uint32_t reciprocal) {
-  return static_cast<int>(__umulhi(static_cast<uint32_t>(a), reciprocal));
-}
-
-template <class F, int N>
-__device__ inline Unit unit_of(const Launch& launch, int pass_shift, int warp, int index) {
-  using K = FewRows<F, N>;
-  Unit unit;
-  unit.pass = index & ((1 << pass_shift) - 1);
-  index >>= pass_shift;
-  unit.task = 0;
-  while (unit.task + 1 < launch.task_count &&
-         index >= launch.tasks[unit.task + 1].first_unit) {
-    ++unit.task;
-  }
-  const LaunchTask& task = launch.tasks[unit.task];
-  unit.stages_of_part = (task.columns / 32 + F::kStageBlocks - 1) / F::kStageBlocks;
-  unit.pair = index - task.first_unit;
-  unit.part = task.first_part;
-  int stages = unit.stages_of_part;
-  if (task.cut_by_columns) {
-    stages *= task.parts;
-  } else if (task.parts > 1) {
-    const int which = divide(unit.pair, task.units_reciprocal);
-    unit.pair -= which * task.units_of_part;
-    unit.part += which;
-  }
-  const int slice = warp * K::kSlicesOfWarp;
-  unit.begin = stages * slice / kSlices;
-  unit.middle = stages * (slice + 1) / kSlices;
-  unit.end = stages * (slice + K::kSlicesOfWarp) / kSlices;
-  unit.within = unit.begin;
-  if (task.cut_by_columns) {
-    const int skipped = unit.begin / unit.stages_of_part;
-    unit.within -= skipped * unit.stages_of_part;
-    unit.part += skipped;
-  }
-  return unit;
-}
-
-// Where a warp's ring begins in shared memory.
-template <class F, int N>
-__device__ inline uint32_t ring_of(int warp) {
-  extern __shared__ __align__(128) uint8_t shared[];
-  return static_cast<uint32_t>(__cvta_generic_to_shared(shared)) +
-         static_cast<uint32_t>(warp * FewRows<F, N>::kRingBytes);
-}
-
-// Fetches the stages of all units of the warp's block, in order.
-template <class F, int N>
-class Fetcher {
- public:
-  __device__ Fetcher(const Launch& launch, int pass_shift, int warp)
-      : launch_(launch),
-        pass_shift_(pass_shift),
-        warp_(warp),
-        lane_bytes_(pinned(static_cast<int>(threadIdx.x % 32) * 16)),
-        index_(static_cast<int>(blockIdx.x)) {
-    enter_unit();
-  }
-
-  // The next stage, if there is one, as one group of asynchronous copies.
-  __device__ void fetch(uint32_t slot) {
-    if (left_ > 0) {
-      copy_stage(slot);
-      --left_;
-      ++within_;
-      if (left_ == 0) {
-        index_ += static_cast<int>(gridDim.x);
-        enter_unit();
-      } else if (within_ == stages_of_part_) {
-        ++part_;
-        enter_part(0);
-      }
-    }
-    asm volatile("cp.async.commit_group;" ::: "memory");
-  }
-
-  __device__ int warp() const { return warp_; }
-
- private:
-  __device__ void enter_unit() {
-    left_ = 0;
-    for (; index_ < launch_.units << pass_shift_; index_ += static_cast<int>(gridDim.x)) {
-      const Unit unit = unit_of<F, N>(launch_, pass_shift_, warp_, index_);
-      left_ = unit.end - unit.begin;
-      if (left_ == 0) continue;
-      const LaunchTask& task = launch_.tasks[unit.task];
-      part_ = unit.part;
-      stages_of_part_ = unit.stages_of_part;
-      tile_bytes_ = static_cast<int>(task.part_tile_bytes);
-      section_shift_ = task.section_shift;
-      tile_offset_ = unit.pair * 2 * task.part_tile_bytes;
-      second_tile_ = unit.pair * 32 + 16 < task.rows ? tile_bytes_ : 0;
-      enter_part(unit.within);
-      return;
-    }
-  }
-
-  __device__ void enter_part(int within) {
-    tile_ = launch_.parts[part_] + tile_offset_;
-    within_ = within;
-  }
-
-  // Chunk k of a tile's share of a stage lies at body + 16 k in the tile, its header's at 16 k from
-  // the section's start. What would lie behind the tile is the missing end of its last stage.
-  __device__ void copy_stage(uint32_t slot) const {
-    const int block = within_ * F::kStageBlocks;
-    int header = 0, body = block * F::kBlockChunks * 16;
-    if constexpr (F::kHeaderChunks > 0) {
-      const int section = block >> section_shift_;
-      header = section * (F::kHeaderChunks * 16 + (F::kBlockChunks * 16 << section_shift_));
-      body += section * F::kHeaderChunks * 16;
-    }
-    header += lane_bytes_;
-    body += lane_bytes_;
-    const uint32_t target = slot + static_cast<uint32_t>(lane_bytes_);
-#pragma unroll
-    for (int first = 0; first < F::kStageChunks; first += 32) {
-      // What is the same for all lanes folds away when the loop is unrolled.
-      constexpr int kTile = F::kTileChunks;
-      const bool second =
-          first >= kTile || (first + 32 > kTile && lane_bytes_ >= (kTile - first) * 16);
-      const int skipped = first - (second ? kTile : 0);  // k = lane + skipped
-      const bool may_be_header = first < F::kHeaderChunks ||
-                                 (first + 32 > kTile && first < kTile + F::kHeaderChunks);
-      const bool in_header =
-          may_be_header && lane_bytes_ < (F::kHeaderChunks - skipped) * 16;
-      const int at = (in_header ? header : body) + skipped * 16;
-      if (first + 32 > F::kStageChunks && lane_bytes_ >= (F::kStageChunks - first) * 16) continue;
-      if (F::kStageBlocks > 1 && at >= tile_bytes_) continue;
-      const std::byte* source = tile_ + static_cast<uint32_t>((second ? second_tile_ : 0) + at);
-      asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(
-                       target + static_cast<uint32_t>(first) * 16),
-                   "l"(source)
-                   : "memory");
-    }
-  }
-
-  const Launch& launch_;
-  int pass_shift_, warp_, lane_bytes_, index_;
-  int left_ = 0, within_ = 0, stages_of_part_ = 0;  // stages
-  int part_ = 0, tile_bytes_ = 0, second_tile_ = 0, section_shift_ = 0;
-  int64_t tile_offset_ = 0;
-  const std::byte* tile_ = nullptr;
-};
 
 // C = A B + 1.5 * 2^23 as integers: the result's bits are the float 1.5 * 2^23 + A B, as long as
 // |A B| < 2^22 (it is at most 32 * 255 * 127). Subtracting is cheaper than converting.
@@ -248,65 +64,6 @@ __device__ inline void multiply_16(int (&c)[4], uint32_t a0, uint32_t a1, uint32
 // A lane's sums: of row tile n, weight row i of its four, x rows 8 n + 2 quad and the next.
 template <int N>
 using LaneSums = float[N][4][2];
-
-// A lane's B fragments, and scales and sums for its columns of C, for one block of x.
-template <class F, int N>
-struct XBlock {
-  uint2 codes[N];
-  float2 scale[N];
-  float2 sum[F::kHasMinimum ? N * F::kGroups : 1];
-};
-
-// Walks through x as a lane reads it. Offsets are bytes; they fit 32 bits many times over.
-template <class F, int N>
-class XReader {
- public:
-  __device__ XReader(const FewRowsInput& x, int m)
-      : x_(x), m_(m), code_step_(m * 32), scale_step_(x.m_padded * 4) {}
-
-  __device__ void enter_unit(int pass) {
-    const int lane = static_cast<int>(threadIdx.x % 32), first = pass * N * 8;
-    // Rows past the end are the last one again: their sums go nowhere.
-    for (int n = 0; n < N; ++n) {
-      rows_[n] = pinned(min(first + n * 8 + lane / 4, m_ - 1) * 32 + lane % 4 * 8);
-    }
-    column_ = pinned((first + lane % 4 * 2) * 4);
-  }
-  __device__ void go_to(int block) {
-    codes_at_ = block * code_step_;
-    scales_at_ = block * scale_step_;
-  }
-
-  // The block at hand; then goes to the next one.
-  __device__ XBlock<F, N> read() {
-    XBlock<F, N> result;
-#pragma unroll
-    for (int n = 0; n < N; ++n) {
-      const auto row = static_cast<uint32_t>(codes_at_ + rows_[n]);
-      result.codes[n] = __ldg(reinterpret_cast<const uint2*>(x_.codes + row));
-      result.scale[n] = load_pair(x_.scales, scales_at_, n);
-      if constexpr (F::kHasMinimum && F::kGroups == 1) {
-        result.sum[n] = load_pair(x_.block_sums, scales_at_, n);
-      } else if constexpr (F::kHasMinimum) {
-        result.sum[2 * n] = load_pair(x_.half_sums, 2 * scales_at_, n);
-        result.sum[2 * n + 1] = load_pair(x_.half_sums, 2 * scales_at_ + scale_step_, n);
-      }
-    }
-    codes_at_ += code_step_;
-    scales_at_ += scale_step_;
-    return result;
-  }
-
- private:
-  __device__ float2 load_pair(const float* array, int at, int n) const {
-    const auto* bytes = reinterpret_cast<const std::byte*>(array);
-    return __ldg(
-        reinterpret_cast<const float2*>(bytes + static_cast<uint32_t>(at + column_)) + n * 4);
-  }
-  const FewRowsInput& x_;
-  int m_, code_step_, scale_step_;
-  int rows_[N], column_ = 0, codes_at_ = 0, scales_at_ = 0;
-};
 
 // sums += staged block j times a block of x.
 template <class F, int N>
@@ -358,8 +115,8 @@ __device__ inline void store_sums(const LaneSums<N>& sums, const LaneShare<F>& s
     for (int k = 0; k < 2; ++k) {
       const int row = n * 8 + share.quad * 2 + k;
       if (row >= rows) continue;
-      auto* place = reinterpret_cast<float4*>(target + row * kSumStride + share.tile * 16 +
-                                              share.four * 4);
+      auto* place =
+          reinterpret_cast<float4*>(target + row * kSumStride + share.tile * 16 + share.four * 4);
       const float4 before = add ? *place : float4{};
       *place = {before.x + sums[n][0][k], before.y + sums[n][1][k], before.z + sums[n][2][k],
                 before.w + sums[n][3][k]};
@@ -395,61 +152,97 @@ __device__ inline void finish_unit(const Launch& launch, const Unit& unit, int p
   }
 }
 
-// A warp's place in its ring: the stage at hand, and the one before, which can be filled again.
-struct RingPlace {
-  uint32_t begin, at_hand, before;
-};
-
-// The sums of a unit's slices of this warp, left in shared memory.
+// What a warp works with all through a launch.
 template <class F, int N>
-__device__ inline void sum_unit(const Launch& launch, Unit unit, XReader<F, N>& x,
-                                const LaneShare<F>& share, Fetcher<F, N>& fetcher,
-                                RingPlace& ring) {
+class Worker {
+ public:
   using K = FewRows<F, N>;
-  extern __shared__ __align__(128) uint8_t shared[];
-  const int warp = fetcher.warp();
-  float* const warp_sums =
-      reinterpret_cast<float*>(shared + K::kWarps * K::kRingBytes) + warp * K::kSumFloats;
-  const LaunchTask& task = launch.tasks[unit.task];
-  const int blocks_of_part = task.columns / 32;
-  const int x_rows = min(K::kRows, launch.m - unit.pass * K::kRows);
-  const auto first_block = [&] {
-    return task.cut_by_columns ? launch.places[unit.part] * blocks_of_part : 0;
-  };
-  x.enter_unit(unit.pass);
-  x.go_to(first_block() + unit.within * F::kStageBlocks);
-  LaneSums<N> sums = {};
-  bool second_slice = false;
-  XBlock<F, N> at_hand = {};
-  if (unit.begin < unit.end) at_hand = x.read();
-#pragma unroll 1
-  for (int stage = unit.begin; stage < unit.end; ++stage) {
-    if (K::kSlicesOfWarp == 2 && stage == unit.middle) {
-      store_sums<F, N>(sums, share, x_rows, false, warp_sums);
-      for (auto& of_tile : sums) {
-        for (auto& of_row : of_tile) of_row[0] = of_row[1] = 0;
-      }
-      second_slice = true;
-    }
-    asm volatile("cp.async.wait_group %0;" ::"n"(K::kStages - 2) : "memory");
-    __syncwarp();  // the stage is there for all lanes, and all are done with the one before
-    fetcher.fetch(ring.before);
-    const bool whole = F::kStageBlocks == 1 || (unit.within + 1) * F::kStageBlocks <= blocks_of_part;
-    if (++unit.within == unit.stages_of_part && stage + 1 < unit.end) unit.within = 0, ++unit.part;
-#pragma unroll
-    for (int j = 0; j < F::kStageBlocks; ++j) {
-      // x is read a block ahead; behind the last one, in vain.
-      if (j + 1 == F::kStageBlocks && unit.within == 0) x.go_to(first_block());
-      const XBlock<F, N> next = x.read();
-      if (j == 0 || whole) multiply_block<F, N>(ring.at_hand, j, share, at_hand, sums);
-      at_hand = next;
-    }
-    ring.before = ring.at_hand;
-    ring.at_hand += F::kStageBytes;
-    if (ring.at_hand == ring.begin + K::kRingBytes) ring.at_hand = ring.begin;
+
+  __device__ Worker(const Launch& launch, const FewRowsInput& x, int pass_shift, uint8_t* shared)
+      : launch_(launch),
+        warp_(warp_index()),
+        fetcher_(launch, pass_shift, warp_),
+        x_(x, launch.m),
+        share_(static_cast<int>(threadIdx.x % 32)) {
+    const auto ring = static_cast<uint32_t>(__cvta_generic_to_shared(shared)) +
+                      static_cast<uint32_t>(warp_ * K::kRingBytes);
+    begin_ = at_hand_ = __shfl_sync(0xFFFFFFFFu, ring, 0);
+    before_ = begin_ + (K::kStages - 1) * F::kStageBytes;
+    sums_ = reinterpret_cast<float*>(shared + K::kWarps * K::kRingBytes) + warp_ * K::kSumFloats;
   }
-  store_sums<F, N>(sums, share, x_rows, second_slice, warp_sums);
-}
+
+  // All stages of the ring but the last.
+  __device__ void fill_ring() {
+#pragma unroll 1
+    for (int s = 0; s + 1 < K::kStages; ++s) {
+      fetcher_.fetch(begin_ + static_cast<uint32_t>(s) * F::kStageBytes);
+    }
+  }
+
+  // The sums of a unit's slices of this warp, left in shared memory. warm: fetch x into L1 first.
+  __device__ void sum_unit(Unit unit, bool warm) {
+    const LaunchTask& task = launch_.tasks[unit.task];
+    const int blocks_of_part = task.columns / 32;
+    const int x_rows = min(K::kRows, launch_.m - unit.pass * K::kRows);
+    const auto first_block = [&] {
+      return task.cut_by_columns ? launch_.places[unit.part] * blocks_of_part : 0;
+    };
+    x_.enter_unit(unit.pass);
+    x_.go_to(first_block() + unit.within * F::kStageBlocks);
+    if (warm && !task.cut_by_columns) {
+      x_.warm(min((unit.end - unit.begin) * F::kStageBlocks,
+                  blocks_of_part - unit.within * F::kStageBlocks));
+    }
+    LaneSums<N> sums = {};
+    bool second_slice = false;
+    XBlock<F, N> at_hand = {};
+    if (unit.begin < unit.end) at_hand = x_.read();
+#pragma unroll 1
+    for (int stage = unit.begin; stage < unit.end; ++stage) {
+      if (K::kSlicesOfWarp == 2 && stage == unit.middle) {
+        store_sums<F, N>(sums, share_, x_rows, false, sums_);
+        for (auto& of_tile : sums) {
+          for (auto& of_row : of_tile) of_row[0] = of_row[1] = 0;
+        }
+        second_slice = true;
+      }
+      asm volatile("cp.async.wait_group %0;" ::"n"(K::kStages - 2) : "memory");
+      __syncwarp();  // the stage is there for all lanes, and all are done with the one before
+      fetcher_.fetch(before_);
+      const bool whole =
+          F::kStageBlocks == 1 || (unit.within + 1) * F::kStageBlocks <= blocks_of_part;
+      if (++unit.within == unit.stages_of_part && stage + 1 < unit.end) {
+        unit.within = 0, ++unit.part;
+      }
+#pragma unroll
+      for (int j = 0; j < F::kStageBlocks; ++j) {
+        // x is read a block ahead; behind the last one, in vain.
+        if (j + 1 == F::kStageBlocks && unit.within == 0) x_.go_to(first_block());
+        const XBlock<F, N> next = x_.read();
+        if (j == 0 || whole) multiply_block<F, N>(at_hand_, j, share_, at_hand, sums);
+        at_hand = next;
+      }
+      before_ = at_hand_;
+      at_hand_ += F::kStageBytes;
+      if (at_hand_ == begin_ + K::kRingBytes) at_hand_ = begin_;
+    }
+    store_sums<F, N>(sums, share_, x_rows, second_slice, sums_);
+  }
+
+  __device__ int warp() const {
+    return warp_;
+  }
+
+ private:
+  const Launch& launch_;
+  int warp_;
+  Fetcher<F, N> fetcher_;
+  XReader<F, N> x_;
+  LaneShare<F> share_;
+  // The warp's ring: where it begins, the stage at hand, and the one before, to be filled again.
+  uint32_t begin_, at_hand_, before_;
+  float* sums_;
+};
 
 template <class F, int N>
 __global__ void __launch_bounds__(FewRows<F, N>::kThreads, FewRows<F, N>::kBlocksOfSm)
@@ -457,25 +250,15 @@ __global__ void __launch_bounds__(FewRows<F, N>::kThreads, FewRows<F, N>::kBlock
   using K = FewRows<F, N>;
   extern __shared__ __align__(128) uint8_t shared[];
   let_next_kernel_start();
-  const int pass_shift = launch.m > K::kRows ? 1 : 0;
-  const int warp = warp_index();
-  Fetcher<F, N> fetcher(launch, pass_shift, warp);
-  RingPlace ring;
-  ring.at_hand = ring.begin = __shfl_sync(0xFFFFFFFFu, ring_of<F, N>(warp), 0);
-  ring.before = ring.at_hand + (K::kStages - 1) * F::kStageBytes;
-#pragma unroll 1
-  for (int s = 0; s + 1 < K::kStages; ++s) {
-    fetcher.fetch(ring.at_hand + static_cast<uint32_t>(s) * F::kStageBytes);
-  }
+  const int pass_shift = pass_shift_of<N>(launch.m);
+  Worker<F, N> worker(launch, x, pass_shift, shared);
+  worker.fill_ring();
   wait_for_previous_kernel();  // it makes x; weights are nobody's output
-
-  const LaneShare<F> share(static_cast<int>(threadIdx.x % 32));
-  XReader<F, N> reader(x, launch.m);
 #pragma unroll 1
   for (int index = static_cast<int>(blockIdx.x); index < launch.units << pass_shift;
        index += static_cast<int>(gridDim.x)) {
-    const Unit unit = unit_of<F, N>(launch, pass_shift, warp, index);
-    sum_unit<F, N>(launch, unit, reader, share, fetcher, ring);
+    const Unit unit = unit_of<F, N>(launch, pass_shift, worker.warp(), index);
+    worker.sum_unit(unit, N < 4 && index == static_cast<int>(blockIdx.x));
     __syncthreads();
     finish_unit<F, N>(launch, unit, launch.tasks[unit.task].whole ? 0 : launch.places[unit.part],
                       reinterpret_cast<const float*>(shared + K::kWarps * K::kRingBytes));
@@ -489,8 +272,8 @@ void launch_few_rows_of(Gpu& gpu, const Launch& launch, const FewRowsInput& x) {
   static const cudaError_t prepared = cudaFuncSetAttribute(
       few_rows_kernel<F, N>, cudaFuncAttributeMaxDynamicSharedMemorySize, K::kSharedBytes);
   check_status(prepared);
-  const int passes = launch.m > K::kRows ? 2 : 1;
-  const int grid = std::min(launch.units * passes, gpu.facts().multiprocessors * K::kBlocksOfSm);
+  const int grid = std::min(launch.units << pass_shift_of<N>(launch.m),
+                            gpu.facts().multiprocessors * K::kBlocksOfSm);
   launch_overlapped(gpu, few_rows_kernel<F, N>, dim3(static_cast<unsigned>(grid)),
                     dim3(K::kThreads), K::kSharedBytes, x, launch);
 }
@@ -498,7 +281,9 @@ void launch_few_rows_of(Gpu& gpu, const Launch& launch, const FewRowsInput& x) {
 template <class F>
 void launch_few_rows(Gpu& gpu, const Launch& launch, const FewRowsInput& x) {
   if (launch.m <= 8) return launch_few_rows_of<F, 1>(gpu, launch, x);
-  if (launch.m <= 16) return launch_few_rows_of<F, 2>(gpu, launch, x);
+  // Twice 16 rows keep twice as many warps busy where there are few weight rows.
+  const bool small = launch.m <= 32 && launch.units <= gpu.facts().multiprocessors;
+  if (launch.m <= 16 || small) return launch_few_rows_of<F, 2>(gpu, launch, x);
   launch_few_rows_of<F, 4>(gpu, launch, x);
 }
 

@@ -4,7 +4,6 @@
 namespace shoehorn {
 
 FewRowsLauncher few_rows_launcher_3(const Format& format) {
-
   return format.has_minimum() ? few_rows_launcher_of<3, CodeMeaning::with_minimum>(format)
                               : few_rows_launcher_of<3, CodeMeaning::symmetric>(format);
 }

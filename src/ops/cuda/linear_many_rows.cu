@@ -1,6 +1,6 @@
 // y = x W^T for more rows than kFewRows, and in precise mode: cuBLAS over weights dequantized into
-// Gpu::scratch, bf16 times bf16 on tensor cores (from some 300 rows on they are the limit), or float
-// times float without TF32.
+// Gpu::scratch, bf16 times bf16 on tensor cores (from some 300 rows on they are the limit), or
+// float times float without TF32.
 //
 // Neighbouring parts are dequantized side by side, as many as scratch holds, and multiplied as one
 // matrix; a part larger than scratch goes through it in slices of rows. Column parts and slices
@@ -25,8 +25,7 @@ struct Scratch {
   std::span<std::byte> workspace, values;
 };
 Scratch cut_scratch(std::span<std::byte> scratch) {
-  const size_t workspace =
-      std::min<size_t>(kWorkspaceBytes, scratch.size() / 2) / 256 * 256;
+  const size_t workspace = std::min<size_t>(kWorkspaceBytes, scratch.size() / 2) / 256 * 256;
   return {scratch.subspan(0, workspace), scratch.subspan(workspace)};
 }
 
@@ -50,13 +49,12 @@ void multiply(Gpu& gpu, const Product& p, bool bf16) {
   const float one = 1.0f, beta = p.add ? 1.0f : 0.0f;
   const cudaDataType_t type = bf16 ? CUDA_R_16BF : CUDA_R_32F;
   // cuBLAS counts by columns: y^T [rows, m] = W [rows, depth] x^T.
-  check_blas(cublasGemmEx(gpu.libraries().blas, CUBLAS_OP_T, CUBLAS_OP_N, static_cast<int>(p.rows),
-                          static_cast<int>(p.m), static_cast<int>(p.depth), &one, p.weight, type,
-                          static_cast<int>(p.weight_stride), p.x, type,
-                          static_cast<int>(p.x_stride), &beta, p.y, CUDA_R_32F,
-                          static_cast<int>(p.y_stride),
-                          bf16 ? CUBLAS_COMPUTE_32F : CUBLAS_COMPUTE_32F_PEDANTIC,
-                          CUBLAS_GEMM_DEFAULT));
+  check_blas(
+      cublasGemmEx(gpu.libraries().blas, CUBLAS_OP_T, CUBLAS_OP_N, static_cast<int>(p.rows),
+                   static_cast<int>(p.m), static_cast<int>(p.depth), &one, p.weight, type,
+                   static_cast<int>(p.weight_stride), p.x, type, static_cast<int>(p.x_stride),
+                   &beta, p.y, CUDA_R_32F, static_cast<int>(p.y_stride),
+                   bf16 ? CUBLAS_COMPUTE_32F : CUBLAS_COMPUTE_32F_PEDANTIC, CUBLAS_GEMM_DEFAULT));
 }
 
 // y[i, c] = (add ? y[i, c] : 0) + (bias ? bias[c] : 0), columns [first, first + columns).

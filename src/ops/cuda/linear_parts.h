@@ -32,9 +32,9 @@ struct LaunchTask {
   int32_t first_part;       // in the launch's tables
   int32_t parts;            // those that are there
   int32_t first_unit;
-  int32_t units_of_part;    // by rows of W
+  int32_t units_of_part;      // by rows of W
   uint32_t units_reciprocal;  // 2^32 / units_of_part, rounded up
-  int32_t section_shift;    // grouped: log2 of the blocks of 32 columns that share a scale header
+  int32_t section_shift;      // grouped: log2 of the blocks of 32 columns that share a scale header
   bool cut_by_columns;
   bool add;
   bool whole;  // the weight is one part, at place 0

@@ -40,10 +40,7 @@ __device__ inline uint4 load_16(uint32_t address) {
 }
 __device__ inline uint2 load_8(uint32_t address) {
   uint2 v;
-  asm volatile("ld.shared.v2.b32 {%0, %1}, [%2];"
-               : "=r"(v.x), "=r"(v.y)
-               : "r"(address)
-               : "memory");
+  asm volatile("ld.shared.v2.b32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "r"(address) : "memory");
   return v;
 }
 __device__ inline uint32_t load_4(uint32_t address) {
@@ -70,8 +67,10 @@ struct GroupedFormat {
   static constexpr bool kHasMinimum = kMeaning_ == CodeMeaning::with_minimum;
   static constexpr bool kCodebook = kMeaning_ == CodeMeaning::iq4nl;
   static constexpr bool kSigned = !kHasMinimum;
-  static constexpr bool kTwoLevel = kScales != Scales::each_block && kScales != Scales::each_section;
-  static constexpr int kGroups = kScales == Scales::two_level16 || kScales == Scales::packed4 ? 2 : 1;
+  static constexpr bool kTwoLevel =
+      kScales != Scales::each_block && kScales != Scales::each_section;
+  static constexpr int kGroups =
+      kScales == Scales::two_level16 || kScales == Scales::packed4 ? 2 : 1;
   // Codes stand this much too high in their bytes.
   static constexpr float kShifted = kCodebook ? 1.0f : static_cast<float>(1 << (8 - kBits));
 
@@ -90,14 +89,14 @@ struct GroupedFormat {
   static constexpr int kStageBytes = kStageChunks * 16;
 };
 
-// What a lane reads of a staged block: its tile, its four rows 4 * four .. + 3, its quads `quad` and
-// `quad + 4`; in bytes from the start of the stage where it can be said once for all blocks.
+// What a lane reads of a staged block: its tile, its four rows 4 * four .. + 3, its quads `quad`
+// and `quad + 4`; in bytes from the start of the stage where it can be said once for all blocks.
 template <class F>
 struct LaneShare {
   int tile, four, quad;
-  int wide;             // vector `quad` of a plane, at the four rows
-  int narrow, shared;   // vectors `quad` % 2 and 0
-  int halves, bytes;    // scales of the four rows
+  int wide;            // vector `quad` of a plane, at the four rows
+  int narrow, shared;  // vectors `quad` % 2 and 0
+  int halves, bytes;   // scales of the four rows
 
   __device__ explicit LaneShare(int lane) : tile(lane >> 4), four(lane >> 2 & 3), quad(lane & 3) {
     const int start = tile * F::kTileChunks * 16;

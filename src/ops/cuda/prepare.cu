@@ -45,9 +45,9 @@ struct Rows {
 
 Rows rows_of(const Tensor& x) {
   float* data = x.row<float>(0);
-  return {data, x.strides[0],
-          reinterpret_cast<uintptr_t>(data) % 16 == 0 && x.strides[0] % 4 == 0 &&
-              x.columns() % 4 == 0};
+  return {
+      data, x.strides[0],
+      reinterpret_cast<uintptr_t>(data) % 16 == 0 && x.strides[0] % 4 == 0 && x.columns() % 4 == 0};
 }
 
 __device__ inline float4 load_quad(const Rows& rows, int row, int column, int columns) {
@@ -109,10 +109,9 @@ __device__ inline void write_prepared(const Target& target, int row, int column,
   const int other_half = __shfl_xor_sync(kAll, half_sum, 4);
   const int block = column / 32, quad = column % 32 / 4;
   if (block >= target.blocks) return;
-  const uint32_t packed = (static_cast<uint32_t>(code[0]) & 255) |
-                          (static_cast<uint32_t>(code[1]) & 255) << 8 |
-                          (static_cast<uint32_t>(code[2]) & 255) << 16 |
-                          static_cast<uint32_t>(code[3]) << 24;
+  const uint32_t packed =
+      (static_cast<uint32_t>(code[0]) & 255) | (static_cast<uint32_t>(code[1]) & 255) << 8 |
+      (static_cast<uint32_t>(code[2]) & 255) << 16 | static_cast<uint32_t>(code[3]) << 24;
   int8_t* codes = target.codes + (static_cast<int64_t>(block) * target.m + row) * 32;
   *reinterpret_cast<uint32_t*>(codes + quad % 4 * 8 + quad / 4 * 4) = packed;
   const int64_t at = static_cast<int64_t>(block) * target.m_padded + row;
@@ -173,7 +172,7 @@ __device__ inline void write_normed(const Rows& normed, const Target& target, in
   write_prepared(target, row, column, v);
 }
 
-constexpr int kHeld = 4;                   // quads a thread keeps between the passes,
+constexpr int kHeld = 4;                    // quads a thread keeps between the passes,
 constexpr int kPassColumns = kThreads * 4;  // this far apart
 
 // A block has a row: a pass for the sum of squares, a pass for the rest. A row of up to 8192

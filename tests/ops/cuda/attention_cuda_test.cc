@@ -13,8 +13,8 @@ namespace {
 
 using AttentionCuda = CardTest;
 
-// Few rows: all head sizes and types, contexts around pieces (128 tokens, more beyond 2048 or 4096),
-// heads that share keys and not, tiles of rows that begin anywhere, several sequences.
+// Few rows: all head sizes and types, contexts around pieces (128 tokens, more beyond 2048 or
+// 4096), heads that share keys and not, tiles of rows that begin anywhere, several sequences.
 std::vector<AttentionShape> few_rows_shapes() {
   std::vector<AttentionShape> shapes = attention_shapes();
   for (const int64_t d : {8, 16, 24, 32, 64, 80, 96, 128, 192, 256}) {
@@ -82,18 +82,18 @@ bool same_rows(const std::vector<float>& a, const std::vector<float>& b, const A
                      static_cast<size_t>(span.row_count * row_numbers) * sizeof(float)) == 0;
 }
 
-// As on the CPU (tests/ops/attention_test.cc): float rounding of scores and of sums. Tensor cores
-// cut their sums off instead of rounding them, twice the error, and a query or a probability is a
-// sum of two numbers of 11 bits (f16: error 2^-22) or 8 (bf16: 2^-17 with a rounded rest).
+// Scores, of a third of 0.3 sqrt(d) on average, are sums of d / 16 products of tensor cores, which
+// cut sums off at 2^-23 instead of rounding them; the weighted mean then takes some twenty steps
+// (exponent, sums over tokens, warps and pieces). A query or a probability is a sum of two numbers
+// of 11 bits (f16: error 2^-22) or 8 (bf16: 2^-17).
 double few_rows_tolerance(const AttentionShape& shape) {
   const auto d = static_cast<double>(shape.head_dim);
   const double score = 0.3 * std::sqrt(d);
-  const double floats = 0x1p-23 * 4 * (score * std::sqrt(d) + std::sqrt(256.0) + 20);
-  if (shape.head_dim != 64 && shape.head_dim != 128) return floats;
-  const double split = shape.dtype == DType::f16    ? 0x1p-22
-                       : shape.dtype == DType::bf16 ? 0x1p-17
-                                                    : 0;
-  return floats + 4 * split * (score + 1);
+  const double floats = 0x1p-23 * (d / 16 * score / 3 + 20);
+  const bool is_split =
+      shape.dtype != DType::f32 && (shape.head_dim == 64 || shape.head_dim == 128);
+  if (!is_split) return floats;
+  return floats + (shape.dtype == DType::f16 ? 0x1p-22 : 0x1p-17) * (score + 1);
 }
 
 // Queries are exact here; a probability is off by half a unit in the last place at most, so the

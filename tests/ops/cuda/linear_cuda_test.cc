@@ -5,162 +5,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstring>
 #include <vector>
 
-#include "tests/ops/cuda/on_card.h"
-#include "tests/ops/weight_maker.h"
+#include "tests/ops/cuda/linear_card.h"
 
 namespace shoehorn {
 namespace {
-
-// x: lively rows with an outlier, a row of zeros, a tiny row, in a buffer wider than the columns.
-struct Input {
-  Input(int64_t m, int64_t columns, uint64_t seed = 7)
-      : m(m), columns(columns), stride(columns + 5) {
-    Random random(seed);
-    values.resize(static_cast<size_t>(m * stride));
-    for (float& value : values) value = random.uniform(-3.0f, 3.0f);
-    for (int64_t i = 0; i < m; ++i) {
-      for (int64_t c = 0; c < columns; ++c) {
-        if (i % 5 == 1) values[i * stride + c] = 0;
-        if (i % 5 == 2) values[i * stride + c] *= 1e-20f;
-      }
-      values[i * stride + (i * 37) % columns] = i % 2 ? 200.0f : -90.0f;
-    }
-  }
-  const float* row(int64_t i) const { return values.data() + i * stride; }
-  int64_t m, columns, stride;
-  std::vector<float> values;
-};
-
-// An input on the card, made ready.
-class Ready {
- public:
-  Ready(Gpu& gpu, const Input& input, int64_t m, Precision precision = Precision::fast)
-      : values_(input.values),
-        scratch_(static_cast<size_t>(gpu_activation_scratch_bytes(m, input.columns))),
-        rows(prepare_activations(
-            gpu, Tensor::matrix(values_.data(), m, input.columns, input.stride),
-            scratch_.bytes(), precision)) {}
-
- private:
-  OnCard<float> values_;
-  OnCard<std::byte> scratch_;
-
- public:
-  GpuActivationRows rows;
-};
-
-// A weight here and on the card.
-struct CardWeight {
-  explicit CardWeight(OwnedWeight made)
-      : owned(std::move(made)),
-        bytes(std::span<const std::byte>(owned.buffer.data(),
-                                         static_cast<size_t>(owned.weight.size_bytes()))),
-        weight(owned.weight) {
-    weight.data = bytes.data();
-  }
-  OwnedWeight owned;
-  OnCard<std::byte> bytes;
-  Weight weight;  // its data on the card
-};
-
-CardWeight card_weight(const Format& format, int64_t rows, int64_t columns, uint64_t seed = 1) {
-  return CardWeight(make_weight(format, rows, columns, seed));
-}
-
-std::vector<float> run(Gpu& gpu, const CardWeight& w, const Input& input, int64_t m,
-                       Precision precision = Precision::fast) {
-  const Ready x(gpu, input, m, precision);
-  const OnCard<float> y(static_cast<size_t>(m * w.weight.rows));
-  linear(gpu, x.rows,
-         {{.weight = &w.weight, .output = Tensor::matrix(y.data(), m, w.weight.rows)}});
-  EXPECT_TRUE(gpu.wait().ok());
-  return y.read();
-}
-
-bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
-}
-
-float largest_of(const std::vector<float>& values) {
-  float largest = 0;
-  for (const float value : values) largest = std::max(largest, std::fabs(value));
-  return largest;
-}
-
-// How inputs and weights are rounded on the way into a product.
-enum class Rounding { none, int8, bf16 };
-
-Rounding rounding_of(const Format& format, int64_t m, Precision precision) {
-  if (precision == Precision::full || format.storage == Storage::f32) return Rounding::none;
-  if (m > kFewRows) return Rounding::bf16;
-  return format.storage == Storage::grouped ? Rounding::int8 : Rounding::none;
-}
-
-// x rounded as the contract says: xq * sx, sx = max|x| / 127 by blocks of 32 columns.
-std::vector<double> rounded_row(const float* x, int64_t columns) {
-  std::vector<double> row(static_cast<size_t>(columns));
-  for (int64_t begin = 0; begin < columns; begin += 32) {
-    float largest = 0;
-    const int64_t end = std::min(begin + 32, columns);
-    for (int64_t c = begin; c < end; ++c) largest = std::max(largest, std::fabs(x[c]));
-    const float scale = largest / 127.0f;
-    const float inverse = scale > 0 ? 1.0f / scale : 0.0f;
-    for (int64_t c = begin; c < end; ++c) {
-      row[c] = static_cast<double>(std::nearbyint(x[c] * inverse)) * static_cast<double>(scale);
-    }
-  }
-  return row;
-}
-
-// Weight rows in double, with the sizes of the terms that a kernel adds up for each: scale * u and
-// the minimum are separate terms where x is rounded to int8.
-struct Reference {
-  Reference(const Weight& weight) : weight(weight) {
-    std::vector<float> row(static_cast<size_t>(weight.columns));
-    for (int64_t r = 0; r < weight.rows; ++r) {
-      dequantize_row(weight, r, row.data());
-      for (int64_t c = 0; c < weight.columns; ++c) {
-        values.push_back(row[c]);
-        double size = std::fabs(values.back());
-        if (weight.format.has_minimum()) {
-          size += 2 * std::fabs(scale_at(weight.format, weight.tile(r / kTileRows), r % kTileRows,
-                                         c)
-                                    .minimum);
-        }
-        sizes.push_back(size);
-      }
-    }
-  }
-  const Weight& weight;  // its data here
-  std::vector<double> values, sizes;
-};
-
-// Compares rows [0, m) with sums in double. A float sum of n terms errs by at most n * 2^-24 of the
-// sum of their sizes; a block of 16 or 32 columns is one exact term (two with a minimum). Rounding
-// both factors to bf16 adds 2^-8 of it.
-void expect_close(const Reference& w, const Input& input, int64_t m, const std::vector<float>& y,
-                  Rounding rounding) {
-  const int64_t columns = w.weight.columns;
-  const double terms = static_cast<double>(columns) / (rounding == Rounding::int8 ? 8 : 1) + 4;
-  const double relative = terms * 0x1p-24 + (rounding == Rounding::bf16 ? 0x1p-8 : 0);
-  for (int64_t i = 0; i < m; ++i) {
-    std::vector<double> x(input.row(i), input.row(i) + columns);
-    if (rounding == Rounding::int8) x = rounded_row(input.row(i), columns);
-    for (int64_t r = 0; r < w.weight.rows; ++r) {
-      double sum = 0, size = 0;
-      for (int64_t c = 0; c < columns; ++c) {
-        sum += w.values[r * columns + c] * x[c];
-        size += w.sizes[r * columns + c] * std::fabs(x[c]);
-      }
-      ASSERT_NEAR(y[i * w.weight.rows + r], sum, size * relative + 1e-37)
-          << name(w.weight.format) << " " << w.weight.rows << " x " << columns << " row " << r
-          << ", input " << i << " of " << m;
-    }
-  }
-}
 
 class LinearOnCard : public CardTest, public ::testing::WithParamInterface<Format> {
  protected:
@@ -242,8 +92,10 @@ TEST_P(LinearOnCard, RowPartsAreThePartsAndNothingElse) {
     const Ready x(*gpu, input, m);
     const int64_t stride = Parts::kCount * rows + 3;
     const OnCard<float> y(static_cast<size_t>(m * stride));
-    linear_row_parts(*gpu, x.rows, std::array<RowPartsTask, 1>{
-        {{parts.split, Tensor::matrix(y.data(), m, Parts::kCount * rows, stride)}}});
+    linear_row_parts(
+        *gpu, x.rows,
+        std::array<RowPartsTask, 1>{
+            {{parts.split, Tensor::matrix(y.data(), m, Parts::kCount * rows, stride)}}});
     const std::vector<float> found = y.read();
     for (int p = 0; p < Parts::kCount; ++p) {
       const bool there = parts.pointers[p] != nullptr;
@@ -413,8 +265,8 @@ TEST_F(LinearCalls, AddsBiasAndAddsToTheOutputAndKeepsStrides) {
 
 TEST_F(LinearCalls, SeveralTasksShareOneInput) {
   const std::vector<Format> formats = {
-      kQ4, kQ4, kF32, kBf16, kBf16, {Storage::grouped, 8, 32, ScaleEncoding::f16}, kQ4, kQ4,
-      kQ4, kQ4, kQ4};
+      kQ4, kQ4, kF32, kBf16, kBf16, {Storage::grouped, 8, 32, ScaleEncoding::f16},
+      kQ4, kQ4, kQ4,  kQ4,   kQ4};
   const int64_t rows[] = {100, 33, 3, 40, 5, 1, 7, 8, 9, 10, 64};
   const Input input(80, 96);
   std::vector<CardWeight> weights;
@@ -427,8 +279,8 @@ TEST_F(LinearCalls, SeveralTasksShareOneInput) {
     std::vector<LinearTask> tasks;
     for (size_t i = 0; i < formats.size(); ++i) {
       outputs.emplace_back(static_cast<size_t>(m * rows[i]));
-      tasks.push_back({.weight = &weights[i].weight,
-                       .output = Tensor::matrix(outputs[i].data(), m, rows[i])});
+      tasks.push_back(
+          {.weight = &weights[i].weight, .output = Tensor::matrix(outputs[i].data(), m, rows[i])});
     }
     linear(*gpu, x.rows, tasks);
     for (size_t i = 0; i < formats.size(); ++i) {

@@ -90,10 +90,9 @@ TEST_F(Prepare, RoundsAsTheContractSays) {
         const OnCard<float> values(buffer);
         const OnCard<std::byte> prepared(
             static_cast<size_t>(gpu_activation_scratch_bytes(m, columns)));
-        expect_rounded(
-            prepare_activations(*gpu, Tensor::matrix(values.data(), m, columns, stride),
-                                prepared.bytes(), Precision::fast),
-            x, columns);
+        expect_rounded(prepare_activations(*gpu, Tensor::matrix(values.data(), m, columns, stride),
+                                           prepared.bytes(), Precision::fast),
+                       x, columns);
       }
     }
   }
@@ -102,7 +101,8 @@ TEST_F(Prepare, RoundsAsTheContractSays) {
 TEST_F(Prepare, ScratchForManyRowsHoldsFewer) {
   for (const int64_t columns : kColumns) {
     for (int64_t m = 1; m <= 130; m = m < 66 ? m + 1 : m + 64) {
-      EXPECT_GE(gpu_activation_scratch_bytes(130, columns), gpu_activation_scratch_bytes(m, columns));
+      EXPECT_GE(gpu_activation_scratch_bytes(130, columns),
+                gpu_activation_scratch_bytes(m, columns));
     }
   }
 }
