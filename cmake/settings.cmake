@@ -24,10 +24,11 @@ set(WARNINGS -Wall -Wextra -Wno-psabi
     $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
     $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>
     -fno-math-errno)
-target_compile_options(shoehorn_settings INTERFACE
-                       "$<$<COMPILE_LANGUAGE:CXX>:${WARNINGS}>"
-                       # Kernels are checked by nvcc's own front end; its host code is generated.
-                       "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;-DFMT_USE_CONSTEXPR=1;-Xcompiler=-Wall;-Xcompiler=-Wno-psabi;-lineinfo;--expt-relaxed-constexpr;--extended-lambda>")
+# Kernels are checked by nvcc's own front end; its host code is generated. fmt 9 needs the macro.
+set(CUDA_FLAGS -std=c++20 -DFMT_USE_CONSTEXPR=1 -Xcompiler=-Wall -Xcompiler=-Wno-psabi -lineinfo
+               --expt-relaxed-constexpr --extended-lambda)
+target_compile_options(shoehorn_settings INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${WARNINGS}>"
+                                                   "$<$<COMPILE_LANGUAGE:CUDA>:${CUDA_FLAGS}>")
 target_include_directories(shoehorn_settings INTERFACE ${CMAKE_SOURCE_DIR}/src)
 
 if(SHOEHORN_SANITIZE)

@@ -12,13 +12,15 @@ cd "$(dirname "$0")/.."
 table=()
 
 step() {  # name, command...
-  local name=$1 start=$SECONDS
+  local name=$1 log=$out/$1.log start=$SECONDS
   shift
-  if "$@" >"$out/$name.log" 2>&1; then
-    table+=("$(printf '%-28s ok      %4d s  %s' "$name" $((SECONDS - start)) "$(tail -1 "$out/$name.log" | cut -c1-60)")")
+  if "$@" >"$log" 2>&1; then
+    local last
+    last=$(tail -1 "$log" | cut -c1-60)
+    table+=("$(printf '%-28s ok      %4d s  %s' "$name" $((SECONDS - start)) "$last")")
   else
-    table+=("$(printf '%-28s FAILED  %4d s  %s' "$name" $((SECONDS - start)) "$out/$name.log")")
-    grep -E "FAILED|Failure|error|Error|=========" "$out/$name.log" | head -"${LINES_SHOWN:-15}"
+    table+=("$(printf '%-28s FAILED  %4d s  %s' "$name" $((SECONDS - start)) "$log")")
+    grep -E "FAILED|Failure|error|Error|=========" "$log" | cut -c1-200 | head -"${LINES_SHOWN:-15}"
   fi
 }
 

@@ -48,8 +48,8 @@ struct Case {
 
 // What the measurements are held against.
 struct Limits {
-  double read_bytes_per_s = 0;        // host memory, all threads
-  std::optional<CardProbe> card;      // where a card computes
+  double read_bytes_per_s = 0;    // host memory, all threads
+  std::optional<CardProbe> card;  // where a card computes
   WeightBytes weights;
   uint64_t vram_peak_bytes = 0;
 
@@ -60,8 +60,8 @@ struct Limits {
     const double together =
         card->host_read_beside_bytes_per_s + card->host_to_card_beside_bytes_per_s;
     const auto host = static_cast<double>(weights.host());
-    return std::max(host / together, (bytes - static_cast<double>(weights.cpu)) /
-                                         card->vram_bytes_per_s);
+    return std::max(host / together,
+                    (bytes - static_cast<double>(weights.cpu)) / card->vram_bytes_per_s);
   }
 };
 
@@ -153,12 +153,12 @@ void print_table(const OpenedModel& model, const std::vector<Measurement>& all, 
               model.checkpoint.config().model_name.c_str(), threads, name(cpu_isa()),
               limits.read_bytes_per_s / 1e9);
   if (limits.card) {
-    std::printf("%s\nVRAM of the process at its peak %s; together: CPU %.1f GB/s beside %.1f GB/s "
-                "to the card\n",
-                model.engine->forward().describe().c_str(),
-                format_bytes(limits.vram_peak_bytes).c_str(),
-                limits.card->host_read_beside_bytes_per_s / 1e9,
-                limits.card->host_to_card_beside_bytes_per_s / 1e9);
+    std::printf(
+        "%s\nVRAM of the process at its peak %s; together: CPU %.1f GB/s beside %.1f GB/s "
+        "to the card\n",
+        model.engine->forward().describe().c_str(), format_bytes(limits.vram_peak_bytes).c_str(),
+        limits.card->host_read_beside_bytes_per_s / 1e9,
+        limits.card->host_to_card_beside_bytes_per_s / 1e9);
   }
   std::fputs("\n", stdout);
   Table table({"test", "tokens/s", "min", "max", "share of limit"});
@@ -173,15 +173,16 @@ void print_table(const OpenedModel& model, const std::vector<Measurement>& all, 
 
 void print_json(const OpenedModel& model, const std::vector<Measurement>& all, int threads,
                 const Limits& limits) {
-  nlohmann::ordered_json json = {
-      {"model", model.checkpoint.name()}, {"threads", threads},
-      {"isa", name(cpu_isa())},           {"version", SHOEHORN_VERSION},
-      {"read_bytes_per_s", limits.read_bytes_per_s},
-      {"vram_weight_bytes", limits.weights.vram},
-      {"cpu_weight_bytes", limits.weights.cpu},
-      {"streamed_weight_bytes", limits.weights.stream},
-      {"vram_peak_bytes", limits.vram_peak_bytes},
-      {"results", nlohmann::ordered_json::array()}};
+  nlohmann::ordered_json json = {{"model", model.checkpoint.name()},
+                                 {"threads", threads},
+                                 {"isa", name(cpu_isa())},
+                                 {"version", SHOEHORN_VERSION},
+                                 {"read_bytes_per_s", limits.read_bytes_per_s},
+                                 {"vram_weight_bytes", limits.weights.vram},
+                                 {"cpu_weight_bytes", limits.weights.cpu},
+                                 {"streamed_weight_bytes", limits.weights.stream},
+                                 {"vram_peak_bytes", limits.vram_peak_bytes},
+                                 {"results", nlohmann::ordered_json::array()}};
   if (limits.card) {
     json["host_read_beside_bytes_per_s"] = limits.card->host_read_beside_bytes_per_s;
     json["host_to_card_beside_bytes_per_s"] = limits.card->host_to_card_beside_bytes_per_s;

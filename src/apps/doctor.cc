@@ -84,9 +84,10 @@ void print_card(const CardProbe& card) {
   }
   std::printf("card to host  %.1f GB/s\n", card.card_to_host_bytes_per_s / 1e9);
   std::printf("pinning       %.1f GB/s\n", card.pin_bytes_per_s / 1e9);
-  std::printf("together      %.1f GB/s read by %d threads beside %.1f GB/s to the card (%.1f alone)\n",
-              card.host_read_beside_bytes_per_s / 1e9, card.threads,
-              card.host_to_card_beside_bytes_per_s / 1e9, card.host_read_bytes_per_s / 1e9);
+  std::printf(
+      "together      %.1f GB/s read by %d threads beside %.1f GB/s to the card (%.1f alone)\n",
+      card.host_read_beside_bytes_per_s / 1e9, card.threads,
+      card.host_to_card_beside_bytes_per_s / 1e9, card.host_read_bytes_per_s / 1e9);
 }
 
 nlohmann::ordered_json card_json(const CardProbe& card) {

@@ -39,9 +39,10 @@ void add_model_options(CLI::App& parser, ModelOptions& options) {
       ->check(CLI::Range(0, 64))
       ->capture_default_str();
   parser
-      .add_option("--stream-share", options.stream_share,
-                  "Of the weights that VRAM does not hold, the share that is streamed to the card "
-                  "in each decoding step; the CPU computes the others (default: the fastest, by trial)")
+      .add_option(
+          "--stream-share", options.stream_share,
+          "Of the weights that VRAM does not hold, the share that is streamed to the card "
+          "in each decoding step; the CPU computes the others (default: the fastest, by trial)")
       ->check(CLI::Range(0.0, 1.0));
 }
 
@@ -75,8 +76,8 @@ Result<OpenedModel> open_for_command(ThreadPool& pool, const ModelOptions& optio
   open.max_rows = options.prefill_rows;
   open.precision = options.precision == "full" ? Precision::full : Precision::fast;
   open.kv_dtype = options.kv_type == "f32"    ? DType::f32
-                         : options.kv_type == "bf16" ? DType::bf16
-                                                     : DType::f16;
+                  : options.kv_type == "bf16" ? DType::bf16
+                                              : DType::f16;
   open.vram_budget_bytes = TRY(vram_budget(options.vram));
   open.gpu = options.gpu;
   if (options.stream_share >= 0) open.stream_share = options.stream_share;

@@ -13,7 +13,6 @@
 #include "base/file.h"
 #include "base/gpu.h"
 #include "models/known_models.h"
-#include "models/workspace.h"
 #include "plan/this_machine.h"
 
 namespace shoehorn {
@@ -120,26 +119,6 @@ Result<uint64_t> budget(const std::string& text, const char* option, uint64_t ot
   return *bytes;
 }
 
-// Buffers as the engine sizes them: copies of at least 24 MiB, eight of them in the ring; products
-// of prompts are computed two copies at a time.
-void size_buffers(const ModelInventory& model, Goal& goal) {
-  constexpr uint64_t kCopyBytes = uint64_t{24} << 20;
-  constexpr uint64_t kCopiesInRing = 8, kCopiesInWave = 2;
-  const LayerInventory& layer = model.layers.front();
-  const uint64_t units = (kCopyBytes + layer.unit_bytes - 1) / layer.unit_bytes;
-  goal.copy_bytes = units * layer.unit_bytes;
-  goal.ring_bytes = kCopiesInRing * goal.copy_bytes;
-  const int64_t neurons = model.config.intermediate_size / layer.units;
-  const WorkspaceLimits limits = {
-      .max_rows = std::max(goal.prefill_rows, goal.batch),
-      .max_context = goal.context,
-      .few_rows = goal.few_rows,
-      .wave_neurons = static_cast<int64_t>(units * kCopiesInWave) * neurons};
-  const uint64_t unpacked = 2 * static_cast<uint64_t>(limits.wave_neurons) *
-                            static_cast<uint64_t>(model.config.hidden_size);
-  goal.workspace_bytes = workspace_bytes<ThreadPool>(model.config, limits) + unpacked;
-}
-
 Result<Goal> goal_of(const PlanOptions& options, const ModelInventory& model,
                      const MachineProfile& machine) {
   const int64_t most = model.config.max_position_embeddings;
@@ -160,11 +139,10 @@ Result<Goal> goal_of(const PlanOptions& options, const ModelInventory& model,
   goal.batch = options.batch;
   goal.rows_per_sequence = options.rows;
   goal.prompt_tokens = std::min(options.prompt, goal.context);
-  goal.prefill_rows = std::min(options.prefill_rows, goal.context);
+  goal.prefill_rows = std::min(options.prefill_rows, goal.context * goal.batch);
   goal.kv_dtype = options.kv_type == "f32"    ? DType::f32
                   : options.kv_type == "bf16" ? DType::bf16
                                               : DType::f16;
-  size_buffers(model, goal);
   return goal;
 }
 

@@ -32,27 +32,37 @@ std::string layers_text(const PlanReport& report) {
   std::string text = fmt::format(
       "Each layer's feed-forward is {} units of {} neurons, {}: ", layer.units,
       report.model.config.intermediate_size / layer.units, format_bytes(layer.unit_bytes));
-  if (!placement.uses_card) return text + "all computed by the CPU.\n";
-  const auto host = static_cast<size_t>(placement.host_layers());
-  const std::vector<LayerPlacement> on_card(placement.layers.begin(),
-                                            placement.layers.end() - static_cast<long>(host));
-  if (!on_card.empty()) {
-    text += fmt::format("{} in VRAM, {} computed by the CPU, {} streamed.\n",
-                        range(on_card, &LayerPlacement::vram), range(on_card, &LayerPlacement::cpu),
-                        range(on_card, &LayerPlacement::stream));
+  if (!placement.uses_card) {
+    text += "all computed by the CPU.\n";
+    return placement.why_no_card.empty() ? text : text + placement.why_no_card + "\n";
   }
-  if (host > 0) {
-    text +=
-        fmt::format("{}The last {} layers are computed by the CPU, attention and KV cache too.\n",
-                    on_card.empty() ? "\n" : "", host);
+  text += fmt::format("{} in VRAM, {} computed by the CPU, {} streamed.\n",
+                      range(placement.layers, &LayerPlacement::vram),
+                      range(placement.layers, &LayerPlacement::cpu),
+                      range(placement.layers, &LayerPlacement::stream));
+  if (const int64_t streamed = placement.attention(AttentionPlace::streamed); streamed > 0) {
+    text += fmt::format("The attention of {} of {} layers is streamed too.\n", streamed,
+                        placement.layers.size());
   }
   return text;
 }
 
+const char* describe(AttentionPlace place) {
+  switch (place) {
+    case AttentionPlace::vram:
+      return "vram";
+    case AttentionPlace::streamed:
+      return "streamed";
+    case AttentionPlace::host:
+      return "ram";
+  }
+  return "?";
+}
+
 std::string step_text(const StepTimes& times) {
-  return fmt::format("card {}, CPU {}, copies {}, exchanges {}", milliseconds(times.card_s),
-                     milliseconds(times.cpu_s), milliseconds(times.copy_s),
-                     milliseconds(times.exchange_s));
+  return fmt::format("card {}, CPU {}, copies {}, launches and exchanges {}",
+                     milliseconds(times.card_s), milliseconds(times.cpu_s),
+                     milliseconds(times.copy_s), milliseconds(times.exchange_s));
 }
 
 std::string speeds_text(const PlanReport& report) {
@@ -98,11 +108,13 @@ std::vector<PlanPart> parts_of(const Placement& placement) {
   const std::vector<PlanPart> all = {
       {"overhead", "program", "driver and program", vram.overhead, ram.overhead},
       {"workspace", "work", "workspace", vram.workspace, ram.workspace},
-      {"ring", "ring", "ring for streamed units", vram.ring, ram.ring},
+      {"ring", "ring", "ring for what is streamed", vram.ring, ram.ring},
       {"kv", "KV", "KV cache", vram.kv, ram.kv},
       {"embedding", "embedding", "embedding", vram.embedding, ram.embedding},
       {"head", "head", "head", vram.head, ram.head},
       {"attention", "attention", "attention and norms", vram.attention, ram.attention},
+      {"attention_streamed", "streamed attention", "attention, streamed to the card", 0,
+       ram.streamed_attention},
       {"feed_forward_card", "card's FFN", "feed-forward, computed by the card", vram.units, 0},
       {"feed_forward_cpu", "CPU's FFN", "feed-forward, computed by the CPU", 0, ram.units},
       {"feed_forward_streamed", "streamed FFN", "feed-forward, streamed to the card", 0,
@@ -149,7 +161,7 @@ std::string plan_json(const PlanReport& report) {
   }
   nlohmann::ordered_json layers = nlohmann::ordered_json::array();
   for (const LayerPlacement& layer : placement.layers) {
-    layers.push_back({{"attention", layer.attention_on_host ? "ram" : "vram"},
+    layers.push_back({{"attention", describe(layer.attention)},
                       {"vram", layer.vram},
                       {"cpu", layer.cpu},
                       {"stream", layer.stream}});

@@ -17,13 +17,14 @@ struct Colour {
 };
 // Of similar lightness, so that white text stands on each and neighbours can be told apart without
 // colour vision by the gaps between them.
-constexpr std::array<Colour, 12> kColours = {{{"overhead", "#6b7280"},
+constexpr std::array<Colour, 13> kColours = {{{"overhead", "#6b7280"},
                                               {"workspace", "#7d6b91"},
                                               {"ring", "#0e7490"},
                                               {"kv", "#a16207"},
                                               {"embedding", "#4d7c0f"},
                                               {"head", "#9d174d"},
                                               {"attention", "#1d4ed8"},
+                                              {"attention_streamed", "#5b53c0"},
                                               {"feed_forward_card", "#15803d"},
                                               {"feed_forward_cpu", "#9a3412"},
                                               {"feed_forward_streamed", "#0f766e"},
@@ -198,7 +199,7 @@ std::string plan_svg(const PlanReport& report) {
                      escaped(report.model.config.model_name), escaped(report.model.weights),
                      escaped(report.machine.name));
   svg += fmt::format(
-      "<text class=\"small\" x=\"{}\" y=\"50\">at most {:.3g} tokens/s, first token of a prompt of "
+      "<text class=\"small\" x=\"{}\" y=\"50\">{:.3g} tokens/s, first token of a prompt of "
       "{} after {:.3g} s</text>\n",
       kMargin, report.placement.decode_tokens_per_s, report.goal.prompt_tokens,
       report.placement.first_token_s);

@@ -20,9 +20,9 @@ inline Result<void> cuda_result(cudaError_t status, const char* what) {
 }  // namespace shoehorn
 
 // CUDA_CHECK(cudaEventRecord(event, stream)); and after a launch: CUDA_CHECK(cudaGetLastError());
-#define CUDA_CHECK(call)                                             \
-  do {                                                               \
-    const cudaError_t cuda_status = (call);                          \
-    CHECK(cuda_status == cudaSuccess, "{} ({})",                     \
-          cudaGetErrorString(cuda_status), cudaGetErrorName(cuda_status)); \
+#define CUDA_CHECK(call)                                                          \
+  do {                                                                            \
+    const cudaError_t cuda_status = (call);                                       \
+    CHECK(cuda_status == cudaSuccess, "{} ({})", cudaGetErrorString(cuda_status), \
+          cudaGetErrorName(cuda_status));                                         \
   } while (0)

@@ -11,8 +11,8 @@ namespace shoehorn {
 namespace {
 
 // The driver's management library, loaded at run time: a machine without a card has none. The few
-// declarations are NVML's (its API reference, "nvmlDeviceGetComputeRunningProcesses_v3" and others),
-// so that building needs no more than the toolkit's core.
+// declarations are NVML's (its API reference, "nvmlDeviceGetComputeRunningProcesses_v3" and
+// others), so that building needs no more than the toolkit's core.
 using NvmlDevice = struct NvmlDeviceHandle*;
 struct NvmlProcess {
   unsigned pid;

@@ -144,10 +144,12 @@ ThreadPool::ThreadPool(int thread_count, std::span<const int> processors)
     : state_(std::make_unique<State>()) {
   CHECK(thread_count >= 1, "thread_count {}", thread_count);
   if (is_oversubscribed(thread_count)) state_->spin = kSpinOversubscribed;
-  // Workers take no signals: an interrupt belongs to the program's main thread.
+  // Workers take no signals: an interrupt belongs to the program's main thread. What a thread's own
+  // access raises is its own business (base/bus_guard.h).
   sigset_t all_signals;
   sigset_t before;
   ::sigfillset(&all_signals);
+  for (const int own : {SIGBUS, SIGSEGV, SIGFPE, SIGILL}) ::sigdelset(&all_signals, own);
   ::pthread_sigmask(SIG_SETMASK, &all_signals, &before);
   state_->workers.reserve(static_cast<size_t>(thread_count - 1));
   try {

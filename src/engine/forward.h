@@ -1,6 +1,6 @@
-// Forward: the computing half of a step. The token path decides whose rows run and what is chosen; a
-// Forward takes the batch through embedding, layers and head on the processors it was made for, and
-// owns the memory that takes: weights, workspace, cache.
+// Forward: the computing half of a step. The token path decides whose rows run and what is chosen;
+// a Forward takes the batch through embedding, layers and head on the processors it was made for,
+// and owns the memory that takes: weights, workspace, cache.
 //
 //   TRY(forward.begin(batch));
 //   for each layer: TRY(forward.attention(layer)); TRY(forward.feed_forward(layer));

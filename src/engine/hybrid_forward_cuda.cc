@@ -11,9 +11,8 @@ namespace shoehorn {
 
 Result<void> HybridForward::begin(const Batch& batch) {
   TRY(gpu_->wait());  // the host side of the exchange is used again
-  const auto split = std::find_if(splits_.begin(), splits_.end(), [&](const Split& s) {
-    return batch.rows() <= s.max_rows;
-  });
+  const auto split = std::find_if(splits_.begin(), splits_.end(),
+                                  [&](const Split& s) { return batch.rows() <= s.max_rows; });
   begin_with(batch, split == splits_.end() ? many_rows_ : *split);
   return {};
 }
@@ -25,12 +24,12 @@ void HybridForward::begin_with(const Batch& batch, const Split& split) {
   if (attention_streamer_) attention_streamer_->follow(&attention_schedule_);
   x_ = work_.residual.slice(0, m);
   card_step_->upload(batch, options_.kv.page_tokens, gpu_->stream());
-  const Weight table =
-      block(model_.layout.embedding_block()).weight(TensorRole::embedding, weights_.embedding.data());
+  const Weight table = block(model_.layout.embedding_block())
+                           .weight(TensorRole::embedding, weights_.embedding.data());
   embedding(pool_, table, batch.tokens, exchange_.rows.slice(0, m));
   const auto bytes = static_cast<size_t>(m * model_.config.hidden_size) * sizeof(float);
-  CUDA_CHECK(cudaMemcpyAsync(x_.data, exchange_.rows.data, bytes, cudaMemcpyHostToDevice,
-                             gpu_->stream()));
+  CUDA_CHECK(
+      cudaMemcpyAsync(x_.data, exchange_.rows.data, bytes, cudaMemcpyHostToDevice, gpu_->stream()));
   rope_angles(*gpu_, card_step_->positions(), frequencies_, model_.rope.magnitude,
               work_.cosines.slice(0, m), work_.sines.slice(0, m));
 }
@@ -38,8 +37,8 @@ void HybridForward::begin_with(const Batch& batch, const Split& split) {
 Result<void> HybridForward::attention(int64_t layer) {
   const int number = model_.layout.attention_block(layer);
   const bool streamed = weights_.card_blocks[number] == nullptr;
-  const std::byte* weights = streamed ? attention_streamer_->acquire(gpu_->stream())
-                                      : weights_.card_blocks[number];
+  const std::byte* weights =
+      streamed ? attention_streamer_->acquire(gpu_->stream()) : weights_.card_blocks[number];
   attention_gqa(step(), AttentionWeights::bind(block(number), weights), kv_.layer(layer), x_);
   if (streamed) attention_streamer_->release(gpu_->stream());
   return {};
@@ -111,9 +110,8 @@ Result<void> HybridForward::compute_on_cpu(int64_t layer) {
   }
   TRY(cuda_result(cudaEventSynchronize(normed_ready_), "GPU: computing"));
   const int64_t m = x_.rows();
-  const ActivationRows rows =
-      prepare_activations(pool_, exchange_.normed.slice(0, m), cpu_work_.activation_scratch,
-                          options_.precision);
+  const ActivationRows rows = prepare_activations(pool_, exchange_.normed.slice(0, m),
+                                                  cpu_work_.activation_scratch, options_.precision);
   const StepContext<ThreadPool> cpu = {pool_, model_.config, cpu_work_, options_.precision, {}};
   neuron_groups(cpu, rows, table, {counts.vram, counts.vram + counts.cpu},
                 {.tensor = exchange_.sums.slice(0, m), .mode = OutputMode::store});
@@ -144,11 +142,11 @@ Result<Tensor> HybridForward::head(std::span<const int64_t> rows) {
                              cudaMemcpyHostToDevice, gpu_->stream()));
   const Tensor picked = work_.head_rows.slice(0, count);
   gather_rows(*gpu_, x_, head_rows_, picked);
-  const Tensor logits = shoehorn::head(
-      step(),
-      HeadWeights::bind(layout, weights_.card_blocks[layout.head_block()],
-                        weights_.card_blocks[layout.embedding_block()]),
-      picked);
+  const Tensor logits =
+      shoehorn::head(step(),
+                     HeadWeights::bind(layout, weights_.card_blocks[layout.head_block()],
+                                       weights_.card_blocks[layout.embedding_block()]),
+                     picked);
   const Tensor host = exchange_.logits.slice(0, count);
   CUDA_CHECK(cudaMemcpyAsync(host.data, logits.data,
                              static_cast<size_t>(count * logits.columns()) * sizeof(float),
@@ -173,8 +171,8 @@ std::string HybridForward::describe() const {
   const WeightBytes bytes = weight_bytes();
   return fmt::format(
       "{}: {} of weights and {} of cache in VRAM; in host memory {} for the CPU, {} streamed",
-      gpu_->facts().name, format_bytes(bytes.vram), format_bytes(plan_.kv),
-      format_bytes(bytes.cpu), format_bytes(bytes.stream));
+      gpu_->facts().name, format_bytes(bytes.vram), format_bytes(plan_.kv), format_bytes(bytes.cpu),
+      format_bytes(bytes.stream));
 }
 
 }  // namespace shoehorn

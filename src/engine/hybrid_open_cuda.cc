@@ -10,19 +10,21 @@ namespace shoehorn {
 
 Result<void> HybridForward::open(const Checkpoint& checkpoint, const LoadProgress& progress) {
   const uint64_t context = TRY(gpu_process_bytes(gpu_->facts().index));
-  plan_ = TRY(plan_card(model_, options_, context));
-  limits_ = options_.limits;
-  limits_.few_rows = kFewRows;
-  limits_.wave_neurons = plan_.slot_groups * 2 * groups(0).neurons;
+  plan_ = TRY(plan_card(take_inventory(model_.config, model_.layout),
+                        {.limits = options_.limits,
+                         .kv_bytes = PagedKv::size_bytes(model_.config, options_.kv),
+                         .context_bytes = context,
+                         .vram_budget_bytes = options_.vram_budget_bytes}));
+  limits_ = plan_.limits;
   TRY(place_on_card());
   TRY(open_host_side());
   const uint64_t weight_bytes = HybridWeights::card_bytes(model_, plan_);
-  weights_ = TRY(load_hybrid(pool_, checkpoint, model_, plan_,
-                             card_.bytes().last(weight_bytes), progress));
+  weights_ = TRY(
+      load_hybrid(pool_, checkpoint, model_, plan_, card_.bytes().last(weight_bytes), progress));
   for (int64_t layer = 0; layer < model_.config.num_hidden_layers; ++layer) {
     if (weights_.host_attention[layer] == nullptr) continue;
-    attention_schedule_.push_back({weights_.host_attention[layer],
-                                   block(model_.layout.attention_block(layer)).size_bytes});
+    attention_schedule_.push_back(
+        {weights_.host_attention[layer], block(model_.layout.attention_block(layer)).size_bytes});
   }
   return choose_splits();
 }
@@ -34,8 +36,8 @@ Result<void> HybridForward::place_on_card() {
       (options_.kv.capacity_tokens + options_.kv.page_tokens - 1) / options_.kv.page_tokens;
   const uint64_t step_bytes = CardStep::size_bytes(limits_.max_rows, max_pages);
   const uint64_t work_bytes = shoehorn::workspace_bytes<Gpu>(config, limits_);
-  const auto scratch_bytes = static_cast<uint64_t>(
-      gpu_linear_scratch_bytes(limits_.wave_neurons, config.hidden_size));
+  const auto scratch_bytes =
+      static_cast<uint64_t>(gpu_linear_scratch_bytes(limits_.wave_neurons, config.hidden_size));
   const auto pairs = static_cast<int64_t>(model_.rope.frequencies.size());
   struct Parts {
     std::byte *kv, *step, *work, *scratch, *ring, *attention_ring;
@@ -58,25 +60,24 @@ Result<void> HybridForward::place_on_card() {
   card_ = TRY(GpuBuffer::create(planned.peak_bytes(), "weights, cache and workspace"));
   Arena arena(card_.bytes());
   place(arena);
-  // Pages hold no NaN before they hold tokens: attention multiplies what lies behind a context by 0.
+  // Pages hold no NaN before they hold tokens: attention multiplies what lies behind a context by
+  // 0.
   TRY(cuda_result(cudaMemset(parts.kv, 0, plan_.kv), "the KV cache"));
   kv_ = PagedKv(config, options_.kv, parts.kv);
   card_step_ = TRY(CardStep::create({parts.step, step_bytes}, limits_.max_rows, max_pages));
   work_ = place_workspace<Gpu>(config, limits_, {parts.work, work_bytes});
   gpu_->set_scratch({parts.scratch, scratch_bytes});
   if (plan_.ring > 0) {
-    streamer_ = TRY(Streamer::create(
-        {parts.ring, plan_.ring},
-        static_cast<uint64_t>(plan_.slot_groups) * groups(0).stride_bytes));
+    streamer_ = TRY(Streamer::create({parts.ring, plan_.ring}, plan_.slot_bytes));
   }
   if (plan_.attention_ring > 0) {
     attention_streamer_ = TRY(
         Streamer::create({parts.attention_ring, plan_.attention_ring}, plan_.attention_ring / 2));
   }
-  return cuda_result(cudaMemcpy(frequencies_, model_.rope.frequencies.data(),
-                                static_cast<size_t>(pairs) * sizeof(double),
-                                cudaMemcpyHostToDevice),
-                     "RoPE frequencies");
+  return cuda_result(
+      cudaMemcpy(frequencies_, model_.rope.frequencies.data(),
+                 static_cast<size_t>(pairs) * sizeof(double), cudaMemcpyHostToDevice),
+      "RoPE frequencies");
 }
 
 Result<void> HybridForward::open_host_side() {
@@ -85,8 +86,8 @@ Result<void> HybridForward::open_host_side() {
                                .max_logit_rows = 1,
                                .max_context = 1,
                                .thread_count = pool_.thread_count()};
-  cpu_buffer_ = TRY(HostBuffer::create(
-      shoehorn::workspace_bytes<ThreadPool>(model_.config, cpu), "the CPU's workspace"));
+  cpu_buffer_ = TRY(HostBuffer::create(shoehorn::workspace_bytes<ThreadPool>(model_.config, cpu),
+                                       "the CPU's workspace"));
   cpu_work_ = place_workspace<ThreadPool>(model_.config, cpu, cpu_buffer_.bytes());
   return cuda_result(cudaEventCreateWithFlags(&normed_ready_, cudaEventDisableTiming), "an event");
 }
@@ -101,9 +102,7 @@ void HybridForward::add_pieces(int64_t layer, GroupRange range,
 }
 
 Split HybridForward::make_split(int64_t max_rows, double share) const {
-  Split split = {.max_rows = max_rows,
-                 .share = share,
-                 .layers = split_layers(model_.layout, plan_, share)};
+  Split split = {.max_rows = max_rows, .share = share, .layers = split_layers(plan_, share)};
   for (int64_t layer = 0; layer < model_.config.num_hidden_layers; ++layer) {
     const int64_t count = groups(layer).count;
     add_pieces(layer, {count - split.layers[layer].stream, count}, split.schedule);
@@ -116,10 +115,10 @@ Split HybridForward::make_streamed(int64_t max_rows) const {
   for (int64_t layer = 0; layer < model_.config.num_hidden_layers; ++layer) {
     const int64_t count = groups(layer).count;
     for (int64_t begin = 0; begin < count; begin += wave_groups()) {
-      add_pieces(layer,
-                 outside_vram(plan_.vram_groups[layer], begin,
-                              std::min(begin + wave_groups(), count)),
-                 split.schedule);
+      add_pieces(
+          layer,
+          outside_vram(plan_.vram_groups[layer], begin, std::min(begin + wave_groups(), count)),
+          split.schedule);
     }
   }
   return split;

@@ -69,9 +69,7 @@ class HybridForward final : public Forward {
   }
   WeightBytes weight_bytes() const override;
   std::string describe() const override;
-  std::span<const std::byte> host_weights() const override {
-    return weights_.host.bytes();
-  }
+  std::span<const std::byte> host_weights() const override { return weights_.host.bytes(); }
 
  private:
   Result<void> place_on_card();
@@ -118,9 +116,9 @@ class HybridForward final : public Forward {
   Workspace work_;
   PagedKv kv_;
   std::unique_ptr<CardStep> card_step_;
-  double* frequencies_ = nullptr;  // on the card
-  Tensor cpu_sums_;                // [few rows, h] on the card
-  int32_t* head_rows_ = nullptr;   // on the card
+  double* frequencies_ = nullptr;                            // on the card
+  Tensor cpu_sums_;                                          // [few rows, h] on the card
+  int32_t* head_rows_ = nullptr;                             // on the card
   std::unique_ptr<Streamer> streamer_, attention_streamer_;  // null: nothing is streamed
   Streamer::Schedule attention_schedule_;
   std::vector<Split> splits_;  // by rows, ascending

@@ -32,7 +32,8 @@ uint64_t host_part(const Model& model, const CardPlan& plan, int64_t layer) {
   const NeuronGroups& groups = model.layout.blocks[model.layout.feed_forward_block(layer)].groups;
   const auto outside = static_cast<uint64_t>(groups.count - plan.vram_groups[layer]);
   const uint64_t bytes = outside * groups.stride_bytes;
-  return (bytes + kPage - 1) / kPage * kPage;  // layers are pinned one by one, on pages of their own
+  return (bytes + kPage - 1) / kPage *
+         kPage;  // layers are pinned one by one, on pages of their own
 }
 
 // Blocks go through two pinned buffers in turn, one filled while the other is copied; groups that
@@ -94,9 +95,7 @@ class HybridSink final : public WeightSink {
     return {};
   }
 
-  Result<void> finish() {
-    return cuda_result(cudaStreamSynchronize(stream_), "loading weights");
-  }
+  Result<void> finish() { return cuda_result(cudaStreamSynchronize(stream_), "loading weights"); }
 
  private:
   struct Staging {
@@ -144,8 +143,8 @@ Result<HybridWeights> load_hybrid(ThreadPool& pool, const Checkpoint& checkpoint
     weights.host_attention.push_back(plan.attention_in_vram[layer] ? nullptr : at);
     at += host_attention_part(model, plan, layer);
   }
-  weights.embedding = TRY(HostBuffer::create(
-      layout.blocks[layout.embedding_block()].size_bytes, "the embedding"));
+  weights.embedding =
+      TRY(HostBuffer::create(layout.blocks[layout.embedding_block()].size_bytes, "the embedding"));
 
   HybridSink sink(model, plan, weights);
   TRY(sink.open());

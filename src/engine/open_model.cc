@@ -50,10 +50,9 @@ Result<std::unique_ptr<Forward>> open_on_host(ThreadPool& pool, const Checkpoint
                                               const OpenOptions& options) {
   HostForwardOptions host = {.kv = kv_options(context, options), .precision = options.precision};
   host.limits = {.max_context = context, .thread_count = pool.thread_count()};
-  host.limits.max_rows =
-      rows_within<ThreadPool>(model.config, host.limits,
-                              std::min(options.max_rows, context * options.sequences),
-                              options.workspace_budget_bytes);
+  host.limits.max_rows = rows_within<ThreadPool>(
+      model.config, host.limits, std::min(options.max_rows, context * options.sequences),
+      options.workspace_budget_bytes);
   auto weights = TRY(load_resident(pool, checkpoint, model.layout, options.progress));
   return make_host_forward(pool, model, std::move(weights), host);
 }
@@ -77,8 +76,8 @@ Result<std::unique_ptr<Forward>> open_forward(ThreadPool& pool, const Checkpoint
   hybrid.limits = {.max_rows = std::min(options.max_rows, context * options.sequences),
                    .max_context = context,
                    .thread_count = pool.thread_count()};
-  hybrid.vram_budget_bytes = options.vram_budget_bytes.value_or(
-      card.total_bytes - card.total_bytes / kUnaskedReserve);
+  hybrid.vram_budget_bytes =
+      options.vram_budget_bytes.value_or(card.total_bytes - card.total_bytes / kUnaskedReserve);
   Result<std::unique_ptr<Forward>> forward = open_on_card(pool, model, checkpoint, request);
   if (forward.ok() || asked) return forward;
   log_warning("{}; computing on the CPU", forward.error().message);

@@ -22,14 +22,14 @@ struct OpenedModel {
 };
 
 struct OpenOptions {
-  int64_t context = 0;  // tokens of one sequence; 0: the model's own, at most 4096
+  int64_t context = 0;     // tokens of one sequence; 0: the model's own, at most 4096
   int64_t max_rows = 512;  // tokens of one step (prefill chunk)
   uint64_t workspace_budget_bytes = uint64_t{64} << 20;  // lowers max_rows on wide models
   DType kv_dtype = DType::f16;
   // VRAM that the process may hold on the card; 0: the CPU alone. none: most of the card's, where
   // there is a card that holds what must be on it; else the CPU alone.
   std::optional<uint64_t> vram_budget_bytes;
-  int gpu = 0;                // the card's number
+  int gpu = 0;                         // the card's number
   std::optional<double> stream_share;  // see HybridOptions
   Precision precision = Precision::fast;
   int64_t sequences = 1;  // that must fit into the KV cache at full context

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "formats/model_config.h"
+#include "models/inventory.h"
 #include "ops/attention.h"
 
 namespace shoehorn {
@@ -19,7 +20,7 @@ using PageTable = std::vector<int32_t>;
 
 struct KvOptions {
   DType dtype = DType::f16;  // f16, bf16 or f32
-  int64_t page_tokens = 64;
+  int64_t page_tokens = kKvPageTokens;
   int64_t capacity_tokens = 4096;  // of all sequences together; rounded up to whole pages
 };
 
@@ -55,7 +56,7 @@ class PagedKv {
   KvOptions options_;
   int64_t layer_count_ = 0;
   int64_t page_count_ = 0;
-  KvLayer layer_;  // of layer 0
+  KvLayer layer_;                    // of layer 0
   std::vector<int32_t> free_pages_;  // the next to hand out is last
 };
 

@@ -119,7 +119,8 @@ Result<void> Engine::check(const Request& request) const {
   if (request.prompt.empty()) return fail("the prompt has no tokens");
   for (const int32_t token : request.prompt) {
     if (token < 0 || token >= model_->config.vocab_size) {
-      return fail("prompt: expected token ids below {}, found {}", model_->config.vocab_size, token);
+      return fail("prompt: expected token ids below {}, found {}", model_->config.vocab_size,
+                  token);
     }
   }
   const int64_t tokens = static_cast<int64_t>(request.prompt.size()) + request.max_new_tokens;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <variant>
 
+#include "base/bus_guard.h"
 #include "formats/gguf.h"
 #include "formats/json_fields.h"
 #include "formats/quote.h"
@@ -294,8 +295,16 @@ Result<std::vector<float>> stored_vector(const Checkpoint& checkpoint, std::stri
                                          int64_t length) {
   const StoredTensor* found = TRY(expect_tensor(checkpoint, tensor, {length}));
   std::vector<float> values(static_cast<size_t>(length));
-  dequantize_stored_row(found->type, found->bytes.data(), length, values.data());
+  const bool readable = survives_reading(
+      [&] { dequantize_stored_row(found->type, found->bytes.data(), length, values.data()); });
+  if (!readable) return unreadable(checkpoint, tensor);
   return values;
+}
+
+Error unreadable(const Checkpoint& checkpoint, std::string_view tensor) {
+  return fail(
+      "{}: tensor '{}': the file became shorter, or its disk failed, while it was being read",
+      checkpoint.name(), tensor);
 }
 
 }  // namespace shoehorn

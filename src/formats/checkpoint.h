@@ -62,7 +62,10 @@ class Checkpoint {
 Result<StoredMatrix> stored_matrix(const Checkpoint& checkpoint, std::string_view tensor,
                                    int64_t rows, int64_t columns);
 
-// A vector of `length` as floats, from any type. Errors as above.
+// The Error for a tensor whose bytes could not be read from the map (base/bus_guard.h).
+Error unreadable(const Checkpoint& checkpoint, std::string_view tensor);
+
+// A vector of `length` as floats, from any type. Errors as above; the file can no longer be read.
 Result<std::vector<float>> stored_vector(const Checkpoint& checkpoint, std::string_view tensor,
                                          int64_t length);
 

@@ -63,10 +63,10 @@ class Streamer {
   cudaStream_t stream_ = nullptr;
   std::vector<Slot> slots_;
   const Schedule* schedule_ = nullptr;
-  size_t next_copy_ = 0;      // in the schedule
-  size_t next_acquire_ = 0;   // in the schedule
-  uint64_t first_slot_ = 0;   // the oldest slot in use; slots are used in turn
-  uint64_t copied_slots_ = 0; // of them, ahead or acquired
+  size_t next_copy_ = 0;       // in the schedule
+  size_t next_acquire_ = 0;    // in the schedule
+  uint64_t first_slot_ = 0;    // the oldest slot in use; slots are used in turn
+  uint64_t copied_slots_ = 0;  // of them, ahead or acquired
   uint64_t acquired_ = 0;
   uint64_t copied_bytes_ = 0;
 };

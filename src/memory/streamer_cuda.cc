@@ -3,8 +3,7 @@
 
 namespace shoehorn {
 
-Result<std::unique_ptr<Streamer>> Streamer::create(std::span<std::byte> ring,
-                                                   uint64_t slot_bytes) {
+Result<std::unique_ptr<Streamer>> Streamer::create(std::span<std::byte> ring, uint64_t slot_bytes) {
   CHECK(slot_bytes > 0 && ring.size() >= slot_bytes, "ring of {} bytes, slots of {}", ring.size(),
         slot_bytes);
   std::unique_ptr<Streamer> streamer(new Streamer);
@@ -50,7 +49,8 @@ void Streamer::fill() {
     const Piece& piece = (*schedule_)[next_copy_];
     next_copy_ = (next_copy_ + 1) % schedule_->size();
     CUDA_CHECK(cudaStreamWaitEvent(stream_, slot.read));  // at once where nobody has read it
-    CUDA_CHECK(cudaMemcpyAsync(slot.data, piece.host, piece.bytes, cudaMemcpyHostToDevice, stream_));
+    CUDA_CHECK(
+        cudaMemcpyAsync(slot.data, piece.host, piece.bytes, cudaMemcpyHostToDevice, stream_));
     CUDA_CHECK(cudaEventRecord(slot.arrived, stream_));
     copied_bytes_ += piece.bytes;
   }

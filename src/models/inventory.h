@@ -13,6 +13,9 @@
 
 namespace shoehorn {
 
+// Tokens of a page of the KV cache.
+inline constexpr int64_t kKvPageTokens = 64;
+
 // One layer. A unit is a neuron group of its feed-forward, as layout.h cuts it.
 struct LayerInventory {
   uint64_t attention_bytes = 0;
@@ -47,6 +50,11 @@ struct ModelInventory {
   }
   uint64_t kv_bytes_per_token(DType dtype) const {
     return kv_bytes_per_layer(dtype) * layers.size();
+  }
+  // Of a cache for so many sequences at full context: whole pages.
+  uint64_t kv_cache_bytes(DType dtype, int64_t context, int64_t sequences) const {
+    const int64_t pages = (context + kKvPageTokens - 1) / kKvPageTokens * sequences;
+    return static_cast<uint64_t>(pages * kKvPageTokens) * kv_bytes_per_token(dtype);
   }
 };
 

@@ -89,7 +89,7 @@ RopeTable model_rope_table(const ModelConfig& config, std::span<const float> div
 template void attention_gqa(const StepContext<ThreadPool>&, const AttentionWeights&, const KvLayer&,
                             const Tensor&);
 template PreparedRows<ThreadPool> feed_forward_norm(const StepContext<ThreadPool>&, const float*,
-                                              const Tensor&);
+                                                    const Tensor&);
 template void neuron_groups(const StepContext<ThreadPool>&, const PreparedRows<ThreadPool>&,
                             const GroupTable&, GroupRange, const GroupOutput&);
 template Tensor head(const StepContext<ThreadPool>&, const HeadWeights&, const Tensor&);

@@ -85,7 +85,8 @@ class GroupTable {
 struct HeadWeights {
   const float* norm;  // [h]
   Weight output;      // [V, h]; a tied model's embedding
-  // From where the head's and the embedding's block begin; the latter is null where no head is tied.
+  // From where the head's and the embedding's block begin; the latter is null where no head is
+  // tied.
   static HeadWeights bind(const ModelLayout& layout, const std::byte* head,
                           const std::byte* embedding);
 };

@@ -76,12 +76,11 @@ void neuron_groups(const StepContext<Executor>& step, const PreparedRows<Executo
   const Tensor gate = step.work.neurons(step.work.gate, m, width);
   const Tensor up = step.work.neurons(step.work.up, m, width);
 
-  const RowPartsTask tasks[] = {
-      {.weight = table.gate(range.begin, range.end), .output = gate},
-      {.weight = table.up(range.begin, range.end), .output = up}};
+  const RowPartsTask tasks[] = {{.weight = table.gate(range.begin, range.end), .output = gate},
+                                {.weight = table.up(range.begin, range.end), .output = up}};
   linear_row_parts(step.executor, n, tasks);
-  const auto active = swiglu_and_prepare(step.executor, gate, up, gate,
-                                         step.work.neuron_scratch, step.precision);
+  const auto active =
+      swiglu_and_prepare(step.executor, gate, up, gate, step.work.neuron_scratch, step.precision);
   linear_column_parts(step.executor, active, table.down(range.begin, range.end), output.tensor,
                       output.mode);
 }

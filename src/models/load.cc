@@ -1,8 +1,10 @@
 #include "models/load.h"
 
+#include <atomic>
 #include <cstring>
 #include <vector>
 
+#include "base/bus_guard.h"
 #include "tensor/repack.h"
 
 namespace shoehorn {
@@ -23,8 +25,8 @@ bool is_vector(TensorRole role) {
   }
 }
 
-// One part of a matrix, in the range of its neuron group.
-void repack_part(ThreadPool& pool, const StoredMatrix& stored, const WeightSlot& slot, int64_t part,
+// One part of a matrix, in the range of its neuron group. False: the file could not be read.
+bool repack_part(ThreadPool& pool, const StoredMatrix& stored, const WeightSlot& slot, int64_t part,
                  std::byte* target) {
   StoredMatrix matrix = stored;
   if (slot.cut == Cut::columns) {
@@ -34,10 +36,15 @@ void repack_part(ThreadPool& pool, const StoredMatrix& stored, const WeightSlot&
   const int64_t first = slot.cut == Cut::rows ? part * slot.part_rows() : 0;
   // Rows are written at their place in the whole: step back by those before the part.
   std::byte* whole = target - size_bytes(slot.format, first, matrix.columns);
+  std::atomic<bool> readable = true;
   pool.parallel_for(
       slot.part_rows(),
-      [&](int64_t begin, int64_t end) { repack_rows(matrix, first + begin, first + end, whole); },
+      [&](int64_t begin, int64_t end) {
+        const auto repack = [&] { repack_rows(matrix, first + begin, first + end, whole); };
+        if (!survives_reading(repack)) readable = false;
+      },
       kTileRows);
+  return readable;
 }
 
 Result<void> load_slot(ThreadPool& pool, const Checkpoint& checkpoint, const WeightSlot& slot,
@@ -50,7 +57,9 @@ Result<void> load_slot(ThreadPool& pool, const Checkpoint& checkpoint, const Wei
   const StoredMatrix stored = TRY(stored_matrix(checkpoint, name, slot.rows, slot.columns));
   for (int64_t part = 0; part < slot.parts; ++part) {
     const uint64_t offset = slot.offset + static_cast<uint64_t>(part) * slot.part_stride_bytes;
-    repack_part(pool, stored, slot, part, target.at(offset));
+    if (!repack_part(pool, stored, slot, part, target.at(offset))) {
+      return unreadable(checkpoint, name);
+    }
   }
   checkpoint.release(*checkpoint.find(name));
   return {};

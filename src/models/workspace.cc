@@ -16,6 +16,6 @@ ScratchSizes scratch_sizes<ThreadPool>() {
 
 template uint64_t workspace_bytes<ThreadPool>(const ModelConfig&, const WorkspaceLimits&);
 template Workspace place_workspace<ThreadPool>(const ModelConfig&, const WorkspaceLimits&,
-                                              std::span<std::byte>);
+                                               std::span<std::byte>);
 
 }  // namespace shoehorn

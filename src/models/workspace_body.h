@@ -29,8 +29,8 @@ inline Workspace place(const ModelConfig& config, const WorkspaceLimits& limits,
   const int64_t widest = std::max(config.hidden_size, config.query_size());
   const int64_t few_rows = std::min(limits.few_rows, rows);
   const int64_t wave = std::min(limits.wave_neurons, config.intermediate_size);
-  const auto neurons = static_cast<size_t>(
-      std::max(few_rows * config.intermediate_size, rows * wave));
+  const auto neurons =
+      static_cast<size_t>(std::max(few_rows * config.intermediate_size, rows * wave));
   Workspace work = {.limits = limits};
   work.residual = take_matrix(arena, rows, config.hidden_size);
   work.normed = take_matrix(arena, rows, config.hidden_size);

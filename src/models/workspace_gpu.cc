@@ -15,6 +15,6 @@ ScratchSizes scratch_sizes<Gpu>() {
 
 template uint64_t workspace_bytes<Gpu>(const ModelConfig&, const WorkspaceLimits&);
 template Workspace place_workspace<Gpu>(const ModelConfig&, const WorkspaceLimits&,
-                                              std::span<std::byte>);
+                                        std::span<std::byte>);
 
 }  // namespace shoehorn

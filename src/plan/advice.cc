@@ -81,13 +81,18 @@ class Comparison {
 };
 
 void consider_hardware(const ModelInventory& model, const MachineProfile& machine, const Goal& goal,
-                       Comparison& comparison) {
+                       const Placement& now, Comparison& comparison) {
   MachineProfile faster_memory = machine;
   faster_memory.cpu_read_bytes_per_s *= 2;
   faster_memory.cpu_read_beside_copy_bytes_per_s +=
       machine.cpu_read_bytes_per_s;  // what copies take is the same
   comparison.consider("host memory of twice the bandwidth", model, faster_memory, goal);
   if (!machine.has_card() || goal.vram_budget_bytes == 0) return;
+
+  // Where little fits on a card, streaming can take longer than the CPU alone.
+  Goal no_card = goal;
+  no_card.vram_budget_bytes = 0;
+  comparison.consider("the CPU alone (--vram 0)", model, machine, no_card);
 
   Goal more_vram = goal;
   more_vram.vram_budget_bytes += 8 * kGiB;
@@ -101,7 +106,7 @@ void consider_hardware(const ModelInventory& model, const MachineProfile& machin
       std::max(machine.cpu_read_bytes_per_s * 0.1,
                2 * machine.cpu_read_beside_copy_bytes_per_s - machine.cpu_read_bytes_per_s);
   Goal two_budgets = goal;
-  const uint64_t twice = machine.context_bytes + goal.margin_bytes + goal.workspace_bytes;
+  const uint64_t twice = now.vram.overhead + now.vram.workspace;
   two_budgets.vram_budget_bytes += goal.vram_budget_bytes - std::min(goal.vram_budget_bytes, twice);
   comparison.consider("a second card of the same kind", model, two_cards, two_budgets);
 
@@ -124,7 +129,7 @@ std::vector<Alternative> alternatives(const ModelInventory& model, const Machine
                         with_context(goal, context));
     break;  // the next shorter one says enough
   }
-  consider_hardware(model, machine, goal, comparison);
+  consider_hardware(model, machine, goal, now, comparison);
   return comparison.take();
 }
 

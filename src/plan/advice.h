@@ -15,7 +15,8 @@ struct Alternative {
 };
 
 // Changes that make decoding faster than `now`, the most helpful first: fewer bits, a shorter
-// context, 8 GiB more of VRAM, a second card of the kind, host memory or a bus of twice the rate.
+// context, no card or 8 GiB more of VRAM, a second card of the kind, host memory or a bus of twice
+// the rate.
 std::vector<Alternative> alternatives(const ModelInventory& model, const MachineProfile& machine,
                                       const Goal& goal, const Placement& now);
 

@@ -111,7 +111,7 @@ Result<CardProbe> probe_card(ThreadPool& pool, int index) {
   TRY(probe.allocate(found));
   for (const uint64_t chunk : {uint64_t{256} << 10, uint64_t{1} << 20, uint64_t{4} << 20,
                                uint64_t{16} << 20, uint64_t{64} << 20}) {
-    found.host_to_card.push_back({chunk, TRY(probe.copy_rate(chunk, cudaMemcpyHostToDevice))});
+    found.host_to_card.push_back({ chunk, TRY(probe.copy_rate(chunk, cudaMemcpyHostToDevice)) });
   }
   found.card_to_host_bytes_per_s = TRY(probe.copy_rate(kBulkChunk, cudaMemcpyDeviceToHost));
   found.vram_bytes_per_s = TRY(probe.vram_rate());

@@ -33,7 +33,7 @@ struct MachineProfile {
   double tensor_flops_per_s = 0;   // dense bf16, accumulated in f32
   uint64_t context_bytes = 0;      // of VRAM that the driver takes for a process
   std::vector<CopyRate> h2d, d2h;  // pinned memory to the card and back
-  double layer_exchange_s = 0;     // for a layer that card and CPU compute together
+  double layer_exchange_s = 0;     // a layer beside its work: launches, and what the CPU is told
 
   // The host.
   int cores = 0;

@@ -1,21 +1,21 @@
 // plan_placement: where every byte of a model goes on a machine, and how fast it then runs. Pure.
 //
-// Placement. Each layer's attention is placed whole; its feed-forward in units (neuron groups), in
-// ascending order: first those in VRAM, then those that the CPU computes in host memory, then those
-// that are streamed to the card in every step. In VRAM first: context, workspace, head, all
-// attention with its KV cache; then a ring for streamed units, and as many units as fit. Where
-// attention does not fit, the last layers' moves to the host with its cache. Where not even the
-// head fits, all is computed on the host. The embedding is gathered on the host. VRAM is always
-// filled: best while the card reads its memory many times faster than the CPU does its own.
+// Placement. VRAM is spent as the engine spends it (plan/card_plan.h). Each layer's attention is
+// placed whole: in VRAM, or in host memory and streamed to the card in every step. Its feed-forward
+// is placed in units (neuron groups), in ascending order: first those in VRAM, then those that the
+// CPU computes in host memory, then those that are streamed. Where VRAM does not hold head, KV
+// cache, workspace and rings, all is computed on the host. The embedding is gathered on the host.
+// VRAM is always filled: best while the card reads its memory many times faster than the CPU does
+// its own.
 //
 // Time of a decode step of m rows, V bytes read in VRAM, C by the CPU, S streamed:
 //   each layer   attention / Bvram + max((V_ffn + S) / Bvram, C / r(m)) + exchange
 //   step         max(sum over layers, S / Bpcie)
 //   r(m)         the CPU's bytes a second: Bcpu, less while copies run beside it, less again where
 //                m rows make it compute-bound
-// The share of S is the one that makes this least. Prefill and steps of more than few_rows rows
-// leave nothing to the CPU: each chunk of rows streams all units of the host under the computation,
-//   chunk        max(host units / Bpcie, bytes / Bvram, flops / F) + the first copy
+// The share of units in S is the one that makes this least. Prefill and steps of more than few_rows
+// rows leave nothing to the CPU: each chunk of rows streams all of the host under the computation,
+//   chunk        max(host bytes / Bpcie, bytes / Bvram, flops / F) + the first copy
 #pragma once
 
 #include <cstdint>
@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "models/inventory.h"
+#include "plan/card_plan.h"
 #include "plan/machine.h"
 
 namespace shoehorn {
@@ -37,10 +38,6 @@ struct Goal {
   int64_t rows_per_sequence = 1;  // tokens verified in one decode step
   int64_t prefill_rows = 512;     // of one chunk
   int64_t few_rows = 16;          // above, host units are streamed and not computed by the CPU
-  uint64_t workspace_bytes = uint64_t{256} << 20;  // on the card
-  uint64_t margin_bytes = uint64_t{96} << 20;      // of VRAM, for code that the driver loads late
-  uint64_t ring_bytes = uint64_t{192} << 20;       // of VRAM, for streamed units
-  uint64_t copy_bytes = uint64_t{24} << 20;        // of one copy
   uint64_t host_overhead_bytes = uint64_t{512} << 20;  // program, workspace and staging on the host
 };
 
@@ -48,20 +45,25 @@ struct Goal {
 struct TierBytes {
   uint64_t overhead = 0;  // context and margin in VRAM; the program in RAM
   uint64_t workspace = 0;
-  uint64_t ring = 0;
+  uint64_t ring = 0;  // of streamed units and attention
   uint64_t embedding = 0;
   uint64_t head = 0;
   uint64_t attention = 0;  // and norms
   uint64_t kv = 0;
-  uint64_t units = 0;     // VRAM: resident; RAM: computed by the CPU
-  uint64_t streamed = 0;  // RAM
+  uint64_t units = 0;               // VRAM: resident; RAM: computed by the CPU
+  uint64_t streamed = 0;            // RAM: units
+  uint64_t streamed_attention = 0;  // RAM
   uint64_t total() const {
-    return overhead + workspace + ring + embedding + head + attention + kv + units + streamed;
+    return overhead + workspace + ring + embedding + head + attention + kv + units + streamed +
+           streamed_attention;
   }
 };
 
+// Where a layer's attention is; its KV cache is with what computes it.
+enum class AttentionPlace : uint8_t { vram, streamed, host };
+
 struct LayerPlacement {
-  bool attention_on_host = false;
+  AttentionPlace attention = AttentionPlace::vram;
   int64_t vram = 0, cpu = 0, stream = 0;  // units
   bool operator==(const LayerPlacement&) const = default;
 };
@@ -74,7 +76,7 @@ enum class Bound : uint8_t {
   host_memory_and_pcie,  // both at the same time
   cpu_compute,
   pcie,
-  exchange,  // between card and CPU, once a layer
+  exchange,  // launches, and exchanges between card and CPU, once a layer
 };
 const char* describe(Bound bound);
 
@@ -82,14 +84,15 @@ struct StepTimes {
   double card_s = 0;      // the card at work: reading VRAM or computing
   double cpu_s = 0;       // the CPU at work
   double copy_s = 0;      // the bus at work
-  double exchange_s = 0;  // waiting for each other
+  double exchange_s = 0;  // launches, and waiting for each other
   double total_s = 0;
   Bound bound = Bound::host_memory;
 };
 
 struct Placement {
-  bool uses_card = false;
-  bool head_on_card = false;
+  bool uses_card = false;   // else all is on the host
+  std::string why_no_card;  // where there is one, and a budget: what does not fit
+  uint64_t copy_bytes = 0;  // of one copy of streamed units
   std::vector<LayerPlacement> layers;
   TierBytes vram, ram;
 
@@ -101,7 +104,7 @@ struct Placement {
   double prefill_tokens_per_s = 0;
   double first_token_s = 0;
 
-  int64_t host_layers() const;  // whose attention is on the host
+  int64_t attention(AttentionPlace place) const;  // layers that have it there
   int64_t units(int64_t LayerPlacement::*kind) const;
 };
 

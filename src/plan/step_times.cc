@@ -47,10 +47,10 @@ class StepClock {
       : model_(model), machine_(machine), goal_(goal), placement_(placement) {
     card_ = {machine.vram_bytes_per_s, machine.tensor_flops_per_s};
     cpu_ = {machine.cpu_read_bytes_per_s, machine.cpu_linear_flops_per_s};
-    copy_bytes_per_s_ = std::max(1.0, rate_at(machine.h2d, goal.copy_bytes));
+    copy_bytes_per_s_ = std::max(1.0, rate_at(machine.h2d, placement.copy_bytes));
   }
 
-  // Card and CPU compute their own units; `stream` units are copied.
+  // Card and CPU compute their own units; `stream` units and streamed attention are copied.
   void shared_step(const Rows& rows) {
     slow_cpu_beside_copies();
     double chain = 0, copies = 0;
@@ -60,9 +60,8 @@ class StepClock {
       const Work on_card = units(l, placed.vram + placed.stream, rows.count);
       const Work on_cpu = units(l, placed.cpu, rows.count);
       chain += std::max(on_card.bytes > 0 ? spend_card(on_card) : 0.0, spend_cpu(on_cpu));
-      copies += unit_bytes(l, placed.stream) / copy_bytes_per_s_;
-      // A layer that is on the host as a whole exchanges nothing but its input.
-      if (placed.cpu > 0 && !placed.attention_on_host) {
+      copies += (unit_bytes(l, placed.stream) + streamed_attention(l)) / copy_bytes_per_s_;
+      if (placement_.uses_card) {
         times_.exchange_s += machine_.layer_exchange_s;
         chain += machine_.layer_exchange_s;
       }
@@ -70,14 +69,15 @@ class StepClock {
     finish(chain, copies);
   }
 
-  // All units of the host are streamed; nothing is left to the CPU but attention placed there.
+  // All units of the host are streamed; nothing is left to the CPU.
   void streamed_step(const Rows& rows) {
     double chain = 0, copies = 0;
     for (size_t l = 0; l < model_.layers.size(); ++l) {
       const LayerPlacement& placed = placement_.layers[l];
       chain += attention_seconds(l, rows);
       chain += spend_card(units(l, model_.layers[l].units, rows.count));
-      copies += unit_bytes(l, placed.cpu + placed.stream) / copy_bytes_per_s_;
+      const double units_of_host = unit_bytes(l, placed.cpu + placed.stream);
+      copies += (units_of_host + streamed_attention(l)) / copy_bytes_per_s_;
     }
     finish(chain, copies);
   }
@@ -88,14 +88,14 @@ class StepClock {
   }
 
   void first_copy() {
-    if (placement_.ram.units + placement_.ram.streamed == 0 || !placement_.uses_card) return;
-    times_.total_s += static_cast<double>(goal_.copy_bytes) / copy_bytes_per_s_;
+    if (!placement_.uses_card || placement_.vram.ring == 0) return;
+    times_.total_s += static_cast<double>(placement_.copy_bytes) / copy_bytes_per_s_;
   }
 
   void head(double rows) {
     const Work work = matrices(static_cast<double>(model_.head_bytes),
                                static_cast<double>(model_.head_parameters), rows);
-    times_.total_s += placement_.head_on_card ? spend_card(work) : spend_cpu(work);
+    times_.total_s += placement_.uses_card ? spend_card(work) : spend_cpu(work);
   }
 
   StepTimes take() {
@@ -108,7 +108,7 @@ class StepClock {
   void slow_cpu_beside_copies() {
     double streamed = 0, read = 0;
     for (size_t l = 0; l < model_.layers.size(); ++l) {
-      streamed += unit_bytes(l, placement_.layers[l].stream);
+      streamed += unit_bytes(l, placement_.layers[l].stream) + streamed_attention(l);
       read += unit_bytes(l, placement_.layers[l].cpu);
     }
     if (streamed == 0 || read == 0) return;
@@ -120,6 +120,11 @@ class StepClock {
 
   double unit_bytes(size_t layer, int64_t count) const {
     return static_cast<double>(model_.layers[layer].unit_bytes) * static_cast<double>(count);
+  }
+
+  double streamed_attention(size_t layer) const {
+    const bool streamed = placement_.layers[layer].attention == AttentionPlace::streamed;
+    return streamed ? static_cast<double>(model_.layers[layer].attention_bytes) : 0;
   }
 
   Work units(size_t layer, int64_t count, double rows) const {
@@ -137,7 +142,7 @@ class StepClock {
                  static_cast<double>(layer.attention_parameters), rows.count);
     // A query head's product with a key, and that of its weight with a value.
     work += {rows.cached * kv, 4 * static_cast<double>(model_.config.query_size()) * rows.scores};
-    return placement_.layers[l].attention_on_host ? spend_cpu(work) : spend_card(work);
+    return placement_.uses_card ? spend_card(work) : spend_cpu(work);
   }
 
   double spend_card(const Work& work) {

@@ -223,7 +223,6 @@ int64_t row_stride(const StoredMatrix& stored) {
                                      : stored_bytes(stored.type, 1, stored.columns);
 }
 
-
 // Rows row_begin.. of one tile. Sections of a tile follow each other as their columns do.
 template <typename Block>
 void repack_tile(const StoredMatrix& stored, int64_t row_begin, std::byte* tile) {

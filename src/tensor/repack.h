@@ -26,8 +26,9 @@ struct StoredMatrix {
   // F8_E4M3 only: multiplier of each 128 x 128 tile, f32 [ceil(rows/128), ceil(columns/128)], any
   // alignment; null: none.
   const std::byte* f8_tile_scales = nullptr;
-  int64_t row_stride_bytes = 0;      // from a row to the next; 0: stored_bytes(type, 1, columns)
-  int64_t f8_tile_scale_stride = 0;  // elements from a row of tiles to the next; 0: ceil(columns/128)
+  int64_t row_stride_bytes = 0;  // from a row to the next; 0: stored_bytes(type, 1, columns)
+  int64_t f8_tile_scale_stride =
+      0;  // elements from a row of tiles to the next; 0: ceil(columns/128)
 };
 
 // Columns [begin, end) of a matrix as one of their own. REQUIRES: both are multiples of

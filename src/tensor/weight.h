@@ -22,8 +22,8 @@ struct Weight {
   const std::byte* tile(int64_t index) const { return data + index * tile_bytes(format, columns); }
 };
 
-// A matrix cut into equal parts that may lie in different places: the gate, up or down matrices of a
-// feed-forward's neuron groups.
+// A matrix cut into equal parts that may lie in different places: the gate, up or down matrices of
+// a feed-forward's neuron groups.
 struct SplitWeight {
   Format format;
   int64_t rows = 0;  // of one part

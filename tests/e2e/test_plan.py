@@ -23,13 +23,30 @@ class Plan(ProgramTest):
         self.assertLessEqual(report["vram_bytes"], 16 * GIB)
         self.assertEqual(sum(part["vram_bytes"] for part in report["parts"]), report["vram_bytes"])
         self.assertEqual(sum(part["ram_bytes"] for part in report["parts"]), report["ram_bytes"])
-        self.assertAlmostEqual(report["decode_tokens_per_s"], 6.4, delta=0.3)
+        self.assertAlmostEqual(report["decode_tokens_per_s"], 5.5, delta=0.2)
         self.assertEqual(len(report["layers"]), 95)
         for layer in report["layers"]:
             self.assertEqual(layer["vram"] + layer["cpu"] + layer["stream"], 43)
         helps = [change["change"] for change in report["would_help"]]
         self.assertIn("3 bits a weight", helps)
         self.assertIn("8 GiB more VRAM", helps)
+
+    def test_attention_that_does_not_fit_is_streamed(self):
+        report = self.plan(*THE_67B, *SERVER, "--vram", "6GiB", "--ram", "64GiB")
+        places = [layer["attention"] for layer in report["layers"]]
+        self.assertEqual(set(places), {"vram", "streamed"})
+        streamed = [part for part in report["parts"] if part["kind"] == "attention_streamed"]
+        self.assertEqual(len(streamed), 1)
+        self.assertGreater(streamed[0]["ram_bytes"], 0)
+        self.assertIn(f"attention of {places.count('streamed')} of 95 layers is streamed",
+                      self.assert_succeeds(*THE_67B, *SERVER, "--vram", "6GiB"))
+
+    def test_a_card_that_holds_too_little_is_left_idle(self):
+        report = self.plan(*THE_67B, *SERVER, "--vram", "2GiB")
+        self.assertEqual(report["vram_bytes"], 0)
+        self.assertEqual({layer["attention"] for layer in report["layers"]}, {"ram"})
+        self.assertIn("VRAM budget: expected at least",
+                      self.assert_succeeds(*THE_67B, *SERVER, "--vram", "2GiB"))
 
     def test_text(self):
         text = self.assert_succeeds(*THE_67B, *SERVER, "--vram", "16GiB")

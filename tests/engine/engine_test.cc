@@ -214,7 +214,7 @@ TEST_F(EngineTest, AFailedStepLosesNothing) {
   options.max_context = 1024;
   options.max_rows = 16;
   options.kv = {.dtype = DType::f32, .page_tokens = 16, .capacity_tokens = 4096};
-  const std::unique_ptr<Engine> engine = 
+  const std::unique_ptr<Engine> engine =
       tiny_engine(*pool_, std::move(model), options, std::move(source));
   Outcome outcome;
   ASSERT_TRUE(engine->submit(recording(tokens_of(9, 30), 6, outcome)).ok());

@@ -1,5 +1,5 @@
-// A model cut between card, CPU and stream, in every proportion: what it computes does not depend on
-// where weights lie, beyond rounding; and not at all on whether they are streamed.
+// A model cut between card, CPU and stream, in every proportion: what it computes does not depend
+// on where weights lie, beyond rounding; and not at all on whether they are streamed.
 
 #include <gtest/gtest.h>
 
@@ -66,11 +66,12 @@ class HybridModel : public ::testing::Test {
   }
 
   // The smallest budget that opens, found as a user would: from the error of one that is too small.
-  uint64_t smallest_budget() {
+  uint64_t smallest_budget(OpenOptions options) {
     uint64_t low = uint64_t{64} << 20, high = uint64_t{8} << 30;
     while (high - low > (uint64_t{4} << 20)) {
       const uint64_t middle = (low + high) / 2;
-      (open_model(pool_, path_, options(middle, 1)).ok() ? high : low) = middle;
+      options.vram_budget_bytes = middle;
+      (open_model(pool_, path_, options).ok() ? high : low) = middle;
     }
     return high;
   }
@@ -80,7 +81,8 @@ class HybridModel : public ::testing::Test {
 };
 
 // The text of one long answer, from the CPU alone to everything on the card. In precise mode: with
-// activations rounded to 8 bits, sums in another order change single codes, and near ties with them.
+// activations rounded to 8 bits, sums in another order change single codes, and near ties with
+// them.
 TEST_F(HybridModel, GreedyTextIsTheSameForEveryBudget) {
   const std::vector<int32_t> prompt = prompt_tokens("The history of bread begins");
   const auto precise = [](OpenOptions options) {
@@ -90,7 +92,7 @@ TEST_F(HybridModel, GreedyTextIsTheSameForEveryBudget) {
   };
   const Outcome cpu = answer(precise(options(0, 0)), 256, prompt);
   ASSERT_EQ(cpu.tokens.size(), 256u);
-  const uint64_t least = smallest_budget();
+  const uint64_t least = smallest_budget(precise(options(0, 1)));
   for (const double share : {0.0, 0.4, 1.0}) {
     for (const uint64_t more : {0, 8, 24, 40, 64, 512}) {
       SCOPED_TRACE(fmt::format("{} MiB above the least, {} streamed", more, share));
@@ -115,14 +117,15 @@ double largest_difference(const std::vector<float>& a, const std::vector<float>&
 // In fast mode two orders of sums may differ by twice what the rounding of activations costs.
 TEST_F(HybridModel, FastLogitsStayWithinTheRoundingOfActivations) {
   const std::vector<int32_t> prompt = prompt_tokens(
-      "Wheat was first grown in the Fertile Crescent, and with it came the oldest loaves that we know.");
+      "Wheat was first grown in the Fertile Crescent, and with it came the oldest loaves that we "
+      "know.");
   OpenOptions full = options(0, 0);
   full.precision = Precision::full;
   full.kv_dtype = DType::f32;
   const std::vector<float> exact = answer(full, 1, prompt).logits.front();
   const std::vector<float> cpu = answer(options(0, 0), 1, prompt).logits.front();
   const double rounding = largest_difference(exact, cpu);
-  const uint64_t least = smallest_budget();
+  const uint64_t least = smallest_budget(options(0, 1));
   for (const double share : {0.0, 0.5, 1.0}) {
     for (const uint64_t more : {0, 24, 512}) {
       const Outcome card = answer(options(least + (more << 20), share), 1, prompt);
@@ -133,8 +136,9 @@ TEST_F(HybridModel, FastLogitsStayWithinTheRoundingOfActivations) {
 
 TEST_F(HybridModel, StreamedIsResidentBitForBit) {
   const std::vector<int32_t> prompt = prompt_tokens(
-      "Bread is among the oldest foods that people prepare; the first loaves were baked on stones.");
-  const uint64_t least = smallest_budget();
+      "Bread is among the oldest foods that people prepare; the first loaves were baked on "
+      "stones.");
+  const uint64_t least = smallest_budget(options(0, 1));
   const Outcome resident = answer(options(least + (uint64_t{512} << 20), 1), 32, prompt);
   for (const uint64_t more : {0, 16, 48}) {
     const Outcome streamed = answer(options(least + (more << 20), 1), 32, prompt);

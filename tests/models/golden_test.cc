@@ -90,7 +90,8 @@ TEST_P(GoldenModels, LogitsAgreeWithTheReference) {
   const auto* expected = reinterpret_cast<const float*>(raw.data());
 
   ThreadPool pool(2);
-  OpenedModel opened = open_exact(pool, kModels / GetParam().file, 1024, 300, GetParam().card).value();
+  OpenedModel opened =
+      open_exact(pool, kModels / GetParam().file, 1024, 300, GetParam().card).value();
   int64_t row = 0;
   for (const char* length : {"short", "long"}) {
     const std::vector<int64_t> positions = goldens[std::string(length) + "_positions"];

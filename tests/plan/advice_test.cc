@@ -65,6 +65,23 @@ TEST(Alternatives, AreOnlyThoseThatHelp) {
   EXPECT_TRUE(alternatives(model, machine, goal, now).empty());
 }
 
+TEST(Alternatives, NameTheCpuWhereStreamingIsSlower) {
+  // Attention over a narrow bus, where host memory has five times its rate.
+  const MachineProfile machine = find_machine("rtx-4060-ti-16gb").value();
+  Goal goal;
+  goal.vram_budget_bytes = 7 * kGiB / 2;
+  goal.ram_budget_bytes = 64 * kGiB;
+  const ModelInventory model = the_67b(4);
+  const Placement now = plan_placement(model, machine, goal).value();
+  ASSERT_TRUE(now.uses_card);
+  ASSERT_GT(now.attention(AttentionPlace::streamed), 0);
+  const std::vector<Alternative> all = alternatives(model, machine, goal, now);
+  EXPECT_NE(find(all, "the CPU alone (--vram 0)"), nullptr);
+  goal.vram_budget_bytes = 15 * kGiB;
+  const Placement more = plan_placement(model, machine, goal).value();
+  EXPECT_EQ(find(alternatives(model, machine, goal, more), "the CPU alone (--vram 0)"), nullptr);
+}
+
 TEST(WhatWouldFit, EachSuggestionFits) {
   const MachineProfile machine = find_machine("rtx-4080").value();
   Goal goal;
@@ -93,7 +110,7 @@ TEST(WhatWouldFit, AShorterContextIsFound) {
   goal.vram_budget_bytes = 15 * kGiB;
   goal.ram_budget_bytes = 56 * kGiB;
   goal.batch = 32;
-  EXPECT_THAT(what_would_fit(the_67b(4), machine, goal), HasSubstr("--context 2048"));
+  EXPECT_THAT(what_would_fit(the_67b(4), machine, goal), HasSubstr("--context 1024"));
 }
 
 }  // namespace

@@ -61,17 +61,12 @@ void attention(Gpu& gpu, const KvLayer& layer, const AttentionArguments& argumen
     return attend_many_rows(gpu, step, spans);
   }
   const int64_t needed =
-      few_rows_scratch_bytes(spans.rows, q.shape[1], layer.head_dim, spans.max_context);
+      gpu_attention_scratch_bytes(spans.rows, q.shape[1], layer.head_dim, spans.max_context);
   CHECK(needed <= static_cast<int64_t>(scratch.size()) &&
             reinterpret_cast<uintptr_t>(scratch.data()) % 256 == 0,
         "scratch of {} bytes at {}, needs {}", scratch.size(),
         static_cast<const void*>(scratch.data()), needed);
   attend_few_rows(gpu, step, spans, scratch);
-}
-
-int64_t gpu_attention_scratch_bytes(int64_t rows, int64_t heads, int64_t head_dim,
-                                    int64_t max_context) {
-  return few_rows_scratch_bytes(rows, heads, head_dim, max_context);
 }
 
 }  // namespace shoehorn

@@ -29,9 +29,6 @@ constexpr int kQueries = 8;
 constexpr int kWarpTokens = kCopyTokens;
 constexpr int kChunkTokens = kWarpTokens * kWarps;
 static_assert(kPieceTokens % kChunkTokens == 0);
-// Rows times pieces of a launch: bounds the scratch.
-constexpr int64_t kPiecesPerLaunch = 1024;
-static_assert(kPiecesPerLaunch >= 1 << kMaxPiecesShift);
 
 // What a block computes beside its piece: for which heads.
 struct Tile {
@@ -310,11 +307,6 @@ __global__ void __launch_bounds__(kThreads) combine_kernel(const FewRows work) {
   }
 }
 
-int64_t pieces_of(int64_t max_context, int pieces_shift) {
-  return std::clamp<int64_t>((max_context + kPieceTokens - 1) / kPieceTokens, 1,
-                             int64_t{1} << pieces_shift);
-}
-
 // Head tiles take up to 8 query heads of a KV head; what is left of the 8 queries are rows.
 void cut_tiles(FewRows& work) {
   int heads = 1;
@@ -347,20 +339,7 @@ void launch_pieces(cudaStream_t stream, FewRows work) {
   }
 }
 
-int64_t slot_count(int64_t rows, int64_t heads, int64_t max_context) {
-  return std::min(rows * pieces_of(max_context, kMaxPiecesShift), kPiecesPerLaunch) * heads;
-}
-
-int64_t ends_bytes(int64_t slots) {
-  return (slots * static_cast<int64_t>(sizeof(float2)) + 255) / 256 * 256;
-}
-
 }  // namespace
-
-int64_t few_rows_scratch_bytes(int64_t rows, int64_t heads, int64_t head_dim, int64_t max_context) {
-  const int64_t slots = slot_count(rows, heads, max_context);
-  return ends_bytes(slots) + slots * head_dim * static_cast<int64_t>(sizeof(float));
-}
 
 void attend_few_rows(Gpu& gpu, const AttentionStep& step, const GpuSpans& spans,
                      std::span<std::byte> scratch) {
@@ -369,8 +348,8 @@ void attend_few_rows(Gpu& gpu, const AttentionStep& step, const GpuSpans& spans,
   work.pieces_shift = pieces_shift_of(step.layer.kv_heads);
   work.pieces = static_cast<int>(pieces_of(spans.max_context, work.pieces_shift));
   work.maxima_and_sums = reinterpret_cast<float2*>(scratch.data());
-  work.weighted = reinterpret_cast<float*>(
-      scratch.data() + ends_bytes(slot_count(step.rows, step.heads, spans.max_context)));
+  const PiecesLayout layout(step.rows, step.heads, step.layer.head_dim, spans.max_context);
+  work.weighted = reinterpret_cast<float*>(scratch.data() + layout.weighted);
   const int rows = std::min(step.rows, static_cast<int>(kPiecesPerLaunch) / work.pieces);
   for (int first = 0; first < step.rows; first += rows) {
     work.first_row = first;

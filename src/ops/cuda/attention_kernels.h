@@ -1,6 +1,7 @@
 // The two ways that attention runs on a card, and what both are told.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -27,7 +28,30 @@ struct AttentionStep {
 // Few rows: contexts split over the card, partial results in scratch, then combined.
 void attend_few_rows(Gpu& gpu, const AttentionStep& step, const GpuSpans& spans,
                      std::span<std::byte> scratch);
-int64_t few_rows_scratch_bytes(int64_t rows, int64_t heads, int64_t head_dim, int64_t max_context);
+
+namespace attention_device {
+
+// The pieces that a row's context is cut into (attention_pieces.cuh): tokens of the shortest, log2
+// of the most that a row has, and rows times pieces of a launch, which bounds the scratch.
+inline constexpr int kPieceShift = 7;
+inline constexpr int kPieceTokens = 1 << kPieceShift;
+inline constexpr int kMaxPiecesShift = 5;
+inline constexpr int64_t kPiecesPerLaunch = 1024;
+static_assert(kPiecesPerLaunch >= 1 << kMaxPiecesShift);
+
+inline int64_t pieces_of(int64_t max_context, int pieces_shift) {
+  return std::clamp<int64_t>((max_context + kPieceTokens - 1) / kPieceTokens, 1,
+                             int64_t{1} << pieces_shift);
+}
+
+}  // namespace attention_device
+
+// Scratch of attend_few_rows, cut up: two floats of each piece's soft-max at its start, weighted
+// values from byte `weighted` on.
+struct PiecesLayout {
+  PiecesLayout(int64_t rows, int64_t heads, int64_t head_dim, int64_t max_context);
+  int64_t weighted, bytes;
+};
 
 // Many rows a span: tiles of rows walk the context on tensor cores. REQUIRES: has_tensor_path.
 void attend_many_rows(Gpu& gpu, const AttentionStep& step, const GpuSpans& spans);

@@ -14,12 +14,9 @@ namespace shoehorn::attention_device {
 
 inline constexpr int kThreads = 128;
 inline constexpr int kWarps = kThreads / 32;
-inline constexpr int kPieceShift = 7;
-inline constexpr int kPieceTokens = 1 << kPieceShift;
 inline constexpr int kMaxHeadDim = 256;
 
-// log2 of the most pieces that a row has.
-inline constexpr int kMaxPiecesShift = 5;
+// log2 of the most pieces that a row has with so many KV heads.
 inline int pieces_shift_of(int64_t kv_heads) {
   return kv_heads < 8 ? kMaxPiecesShift : kMaxPiecesShift - 1;
 }

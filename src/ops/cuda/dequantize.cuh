@@ -112,7 +112,6 @@ constexpr int kDequantizeBlocks = 4;  // of 32 columns, of a thread block
 template <typename T>
 __global__ void __launch_bounds__(kDequantizeBlocks * 64)
     dequantize_kernel(const __grid_constant__ DequantizeArguments a, T* out) {
-  using namespace dequantize_device;
   wait_for_previous_kernel();
   const int octet = static_cast<int>(threadIdx.x & 3);
   const int row = static_cast<int>(threadIdx.x >> 2 & 15);
@@ -121,25 +120,27 @@ __global__ void __launch_bounds__(kDequantizeBlocks * 64)
   if (block * 32 >= a.columns) return;
   if (tile * 16 + row >= a.rows) return;
   const std::byte* at = a.parts[blockIdx.z] + (a.first_row / 16 + tile) * a.tile_bytes;
-  const BlockView view = view_block(a, at, block);
+  const dequantize_device::BlockView view = dequantize_device::view_block(a, at, block);
   const float2 scale = view.scale_and_minimum(a.format, row, a.format.group == 16 ? octet / 2 : 0);
   const bool symmetric = a.format.meaning == CodeMeaning::symmetric;
   const float middle = symmetric ? static_cast<float>(1 << (a.format.bits - 1)) : 0.0f;
   float values[8];
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    const uint32_t quad = code_quad(view.codes, a.format.bits, row, octet * 2 + half);
+    const uint32_t quad =
+        dequantize_device::code_quad(view.codes, a.format.bits, row, octet * 2 + half);
 #pragma unroll
     for (int k = 0; k < 4; ++k) {
       const uint32_t code = quad >> (8 * k) & 255;
       const float number = a.format.meaning == CodeMeaning::iq4nl
-                               ? kIq4nlValues[code]
+                               ? dequantize_device::kIq4nlValues[code]
                                : static_cast<float>(code) - middle;
       values[half * 4 + k] = __fmaf_rn(scale.x, number, scale.y);
     }
   }
-  store_eight(values, out + blockIdx.z * a.part_stride + int64_t{tile * 16 + row} * a.row_stride +
-                          block * 32 + octet * 8);
+  dequantize_device::store_eight(values, out + blockIdx.z * a.part_stride +
+                                             int64_t{tile * 16 + row} * a.row_stride + block * 32 +
+                                             octet * 8);
 }
 
 // Plain values of another type: From [rows, columns] of every part. Grid: x covers rows * columns.

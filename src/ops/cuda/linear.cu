@@ -148,10 +148,6 @@ void run_tasks(Gpu& gpu, const GpuActivationRows& x, const Tasks& for_each_task)
 
 }  // namespace
 
-int64_t gpu_linear_scratch_bytes(int64_t rows, int64_t columns) {
-  return many_rows_scratch_bytes(rows, columns);
-}
-
 void linear(Gpu& gpu, const GpuActivationRows& x, std::span<const LinearTask> tasks) {
   run_tasks(gpu, x, [&](const auto& run) {
     for (const LinearTask& task : tasks) {

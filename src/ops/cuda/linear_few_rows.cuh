@@ -3,23 +3,25 @@
 //
 // Bound by HBM: every weight byte is read once and used for all rows. To keep a 3.35 TB/s card busy
 // takes some 5 MB of loads under way, 37 KB a multiprocessor; so weights travel by cp.async through
-// rings in shared memory that belong to single warps (no barrier but __syncwarp), two or more
-// stages of about 1 KiB ahead, and the ring does not drain between units of work.
+// rings in shared memory that belong to single warps (no barrier but __syncwarp), some stages of
+// about 1 KiB ahead, and the ring does not drain between units of work (linear_units.cuh).
 //
 // Unit of work of a block: two tiles (32 weight rows) x all columns. Columns are cut into 16 slices
 // of stages. A warp sums its slice (kSlicesOfWarp of them one after another) in registers; then the
 // slices are added in shared memory, two neighbours first, the pairs in ascending order. Nothing of
-// this order depends on m, on the grid, or on where parts lie, so neither do the bits of a row. The
-// grid is as many blocks as fit on the card at once; they take units in turn.
+// this order depends on m, on N, on the grid, or on where parts lie, so neither do the bits of a
+// row. The grid is as many blocks as fit on the card at once; they take units in turn.
 //
 // Activations are read through L1, which the streams of weights bypass: 32 bytes a row and block of
-// 32 columns, laid out so that a lane's two quads are one load (prepare.cu). With N tiles of 8 rows
-// in registers at once, N = 4 at most: more rows are passes over the weights by neighbouring blocks
-// of the grid, which find them in L2.
+// 32 columns, laid out so that a lane's two quads are one load (prepare.cu), one block ahead. N
+// tiles of 8 rows are in registers at once, N = 4 at most: more rows are passes over the weights by
+// neighbouring blocks of the grid, which find them in L2.
 //
-// A stage (4 bits: 64 columns, 1152 bytes) costs about 45 instructions a warp plus 50 for each 8
-// rows, while HBM takes 76 cycles of the multiprocessor (304 issue slots) to deliver it: for up to
-// 16 rows memory is the limit, for 64 the issue rate.
+// A stage (4 bits: 64 columns, 1152 bytes) costs a warp about 150 instructions and 50 more for each
+// 8 rows, while HBM takes 76 cycles of the multiprocessor (304 issue slots) to deliver it. So up to
+// 8 rows memory is the limit for 4 to 8 bits; narrower codes and scales by groups of 16 come close
+// to the issue rate. From 16 rows on it is L2: a unit's x (36 bytes a row and block) is read by
+// every block again, 2.3 KB a stage for 32 rows.
 #pragma once
 
 #include "ops/cuda/launch.cuh"
@@ -179,8 +181,8 @@ class Worker {
     }
   }
 
-  // The sums of a unit's slices of this warp, left in shared memory. warm: fetch x into L1 first.
-  __device__ void sum_unit(Unit unit, bool warm) {
+  // The sums of a unit's slices of this warp, left in shared memory.
+  __device__ void sum_unit(Unit unit) {
     const LaunchTask& task = launch_.tasks[unit.task];
     const int blocks_of_part = task.columns / 32;
     const int x_rows = min(K::kRows, launch_.m - unit.pass * K::kRows);
@@ -189,10 +191,6 @@ class Worker {
     };
     x_.enter_unit(unit.pass);
     x_.go_to(first_block() + unit.within * F::kStageBlocks);
-    if (warm && !task.cut_by_columns) {
-      x_.warm(min((unit.end - unit.begin) * F::kStageBlocks,
-                  blocks_of_part - unit.within * F::kStageBlocks));
-    }
     LaneSums<N> sums = {};
     bool second_slice = false;
     XBlock<F, N> at_hand = {};
@@ -258,7 +256,7 @@ __global__ void __launch_bounds__(FewRows<F, N>::kThreads, FewRows<F, N>::kBlock
   for (int index = static_cast<int>(blockIdx.x); index < launch.units << pass_shift;
        index += static_cast<int>(gridDim.x)) {
     const Unit unit = unit_of<F, N>(launch, pass_shift, worker.warp(), index);
-    worker.sum_unit(unit, N < 4 && index == static_cast<int>(blockIdx.x));
+    worker.sum_unit(unit);
     __syncthreads();
     finish_unit<F, N>(launch, unit, launch.tasks[unit.task].whole ? 0 : launch.places[unit.part],
                       reinterpret_cast<const float*>(shared + K::kWarps * K::kRingBytes));
@@ -272,8 +270,8 @@ void launch_few_rows_of(Gpu& gpu, const Launch& launch, const FewRowsInput& x) {
   static const cudaError_t prepared = cudaFuncSetAttribute(
       few_rows_kernel<F, N>, cudaFuncAttributeMaxDynamicSharedMemorySize, K::kSharedBytes);
   check_status(prepared);
-  const int grid = std::min(launch.units << pass_shift_of<N>(launch.m),
-                            gpu.facts().multiprocessors * K::kBlocksOfSm);
+  const int units = launch.units << pass_shift_of<N>(launch.m);
+  const int grid = std::min(units, gpu.facts().multiprocessors * K::kBlocksOfSm);
   launch_overlapped(gpu, few_rows_kernel<F, N>, dim3(static_cast<unsigned>(grid)),
                     dim3(K::kThreads), K::kSharedBytes, x, launch);
 }

@@ -15,17 +15,12 @@
 namespace shoehorn {
 namespace {
 
-// What cuBLAS asks for on Hopper; other cards need less.
-constexpr int64_t kWorkspaceBytes = int64_t{32} << 20;
-// Dequantized values worth having at once: slices of 4096 rows at 8192 columns fill a card.
-constexpr int64_t kValueBytes = int64_t{64} << 20;
-
 // Scratch is cuBLAS's workspace, then room for values.
 struct Scratch {
   std::span<std::byte> workspace, values;
 };
 Scratch cut_scratch(std::span<std::byte> scratch) {
-  const size_t workspace = std::min<size_t>(kWorkspaceBytes, scratch.size() / 2) / 256 * 256;
+  const size_t workspace = std::min<size_t>(kBlasWorkspaceBytes, scratch.size() / 2) / 256 * 256;
   return {scratch.subspan(0, workspace), scratch.subspan(workspace)};
 }
 
@@ -208,11 +203,6 @@ class ManyRows {
 
 void multiply_many_rows(Gpu& gpu, const GpuActivationRows& x, const PartsTask& task) {
   ManyRows(gpu, x, task).run();
-}
-
-int64_t many_rows_scratch_bytes(int64_t rows, int64_t columns) {
-  const int64_t one_tile = kTileRows * columns * 4;
-  return kWorkspaceBytes + std::max(one_tile, std::min(rows * columns * 4, kValueBytes));
 }
 
 }  // namespace shoehorn

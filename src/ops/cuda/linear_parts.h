@@ -58,6 +58,11 @@ inline constexpr int64_t kBlocksAhead = 2;
 inline int64_t padded_few_rows(int64_t m) {
   return m <= 8 ? 8 : m <= 16 ? 16 : (m + 31) / 32 * 32;
 }
+// Scratch for m prepared rows, cut up: codes (or bf16) at its start, the rest at these bytes.
+struct PreparedLayout {
+  PreparedLayout(int64_t m, int64_t columns);
+  int64_t scales, block_sums, half_sums, bytes;
+};
 
 // The activations as kernels take them.
 struct FewRowsInput {
@@ -83,6 +88,7 @@ void plain_few_rows(Gpu& gpu, Storage storage, const Launch& launch, const Plain
 
 // More rows than kFewRows, or precise mode: matrix products of cuBLAS over dequantized weights.
 void multiply_many_rows(Gpu& gpu, const GpuActivationRows& x, const PartsTask& task);
-int64_t many_rows_scratch_bytes(int64_t rows, int64_t columns);
+// Of their scratch, what cuBLAS asks for on Hopper; other cards need less. Values lie behind it.
+inline constexpr int64_t kBlasWorkspaceBytes = int64_t{32} << 20;
 
 }  // namespace shoehorn

@@ -33,19 +33,6 @@ class XReader {
     scales_at_ = block * scale_step_;
   }
 
-  // Fetches `count` blocks from the one at hand into L1. Every warp reads its own slice of x, so
-  // the first unit of work would else wait for L2 at every block.
-  __device__ void warm(int count) const {
-    warm_bytes(x_.codes + codes_at_, count * code_step_);
-    warm_bytes(reinterpret_cast<const int8_t*>(x_.scales) + scales_at_, count * scale_step_);
-    if constexpr (F::kHasMinimum && F::kGroups == 1) {
-      warm_bytes(reinterpret_cast<const int8_t*>(x_.block_sums) + scales_at_, count * scale_step_);
-    } else if constexpr (F::kHasMinimum) {
-      warm_bytes(reinterpret_cast<const int8_t*>(x_.half_sums) + 2 * scales_at_,
-                 2 * count * scale_step_);
-    }
-  }
-
   // The block at hand; then goes to the next one.
   __device__ XBlock<F, N> read() {
     XBlock<F, N> result;
@@ -67,12 +54,6 @@ class XReader {
   }
 
  private:
-  __device__ static void warm_bytes(const int8_t* begin, int bytes) {
-    for (int at = static_cast<int>(threadIdx.x % 32) * 128; at < bytes; at += 32 * 128) {
-      uint32_t unused;
-      asm volatile("ld.global.nc.b32 %0, [%1];" : "=r"(unused) : "l"(begin + at / 4 * 4));
-    }
-  }
   __device__ float2 load_pair(const float* array, int at, int n) const {
     const auto* bytes = reinterpret_cast<const std::byte*>(array);
     return __ldg(reinterpret_cast<const float2*>(bytes + static_cast<uint32_t>(at + column_)) +

@@ -23,9 +23,6 @@ constexpr int kThreads = 512;
 int64_t blocks_of(int64_t columns) {
   return (columns + kBlockColumns - 1) / kBlockColumns;
 }
-int64_t aligned(int64_t bytes) {
-  return (bytes + 255) / 256 * 256;
-}
 
 // Where prepared rows go; codes or bf16 or neither.
 struct Target {
@@ -163,9 +160,10 @@ __device__ inline float block_sum(float value) {
   return sum;
 }
 
-// Columns [column, column + 4) of a row, normed and made ready. Called by whole warps.
-__device__ inline void write_normed(const Rows& normed, const Target& target, int row, int column,
-                                    float4 v, float4 weight, float factor) {
+// Columns [column, column + 4) of the block's row, normed and made ready. Called by whole warps.
+__device__ inline void write_normed(const Rows& normed, const Target& target, int column, float4 v,
+                                    float4 weight, float factor) {
+  const int row = static_cast<int>(blockIdx.x);
   v = {v.x * factor * weight.x, v.y * factor * weight.y, v.z * factor * weight.z,
        v.w * factor * weight.w};
   store_quad(normed, row, column, target.columns, v);
@@ -203,11 +201,11 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
   for (int i = 0; i < kHeld; ++i) {
     if (i * kPassColumns >= columns) break;
-    write_normed(normed, target, row, first + i * kPassColumns, held[i], weight[i], factor);
+    write_normed(normed, target, first + i * kPassColumns, held[i], weight[i], factor);
   }
   for (int c = kHeld * kPassColumns; c < columns; c += kPassColumns) {
     const int column = c + first;
-    write_normed(normed, target, row, column, load_quad(x, row, column, columns),
+    write_normed(normed, target, column, load_quad(x, row, column, columns),
                  load_quad(weights, 0, column, columns), factor);
   }
 }
@@ -216,19 +214,6 @@ dim3 span_grid(int64_t m, int64_t columns) {
   const int64_t threads = blocks_of(columns) * 8;
   return dim3(static_cast<unsigned>(m), static_cast<unsigned>((threads + kThreads - 1) / kThreads));
 }
-
-// Scratch for m rows, cut up.
-struct Layout {
-  Layout(int64_t m, int64_t columns) {
-    const int64_t blocks = blocks_of(columns) + kBlocksAhead;
-    const int64_t sums = aligned(blocks * padded_few_rows(m) * 4);
-    scales = aligned(blocks * m * kBlockColumns);
-    block_sums = scales + sums;
-    half_sums = block_sums + sums;
-    bytes = m <= kFewRows ? half_sums + 2 * sums : m * columns * 2;
-  }
-  int64_t scales, block_sums, half_sums, bytes;
-};
 
 GpuActivationRows view_scratch(const Tensor& x, std::span<std::byte> scratch, Precision precision,
                                Target& target) {
@@ -240,7 +225,7 @@ GpuActivationRows view_scratch(const Tensor& x, std::span<std::byte> scratch, Pr
   target.blocks = static_cast<int32_t>(blocks_of(columns));
   target.columns = static_cast<int32_t>(columns);
   if (precision == Precision::full) return rows;
-  const Layout layout(m, columns);
+  const PreparedLayout layout(m, columns);
   CHECK(static_cast<int64_t>(scratch.size()) >= layout.bytes, "scratch of {} bytes, {} needed",
         scratch.size(), layout.bytes);
   CHECK(reinterpret_cast<uintptr_t>(scratch.data()) % 256 == 0, "scratch is not aligned");
@@ -257,11 +242,6 @@ GpuActivationRows view_scratch(const Tensor& x, std::span<std::byte> scratch, Pr
 }
 
 }  // namespace
-
-int64_t gpu_activation_scratch_bytes(int64_t rows, int64_t columns) {
-  const int64_t few = Layout(std::min(rows, kFewRows), columns).bytes;
-  return aligned(std::max(few, rows > kFewRows ? Layout(rows, columns).bytes : 0));
-}
 
 GpuActivationRows prepare_activations(Gpu& gpu, const Tensor& x, std::span<std::byte> scratch,
                                       Precision precision) {
