@@ -31,8 +31,8 @@ void add_model_options(CLI::App& parser, ModelOptions& options) {
       ->capture_default_str();
   parser
       .add_option("--vram", options.vram,
-                  "VRAM to use on the card, such as 16GiB; 0: the CPU alone; auto: most of the "
-                  "card's, where there is one")
+                  "VRAM to use on the card, such as 16GiB; 0: the CPU alone;\n"
+                  "auto: most of the card's, where there is one")
       ->type_name("SIZE")
       ->capture_default_str();
   parser.add_option("--gpu", options.gpu, "Number of the card")
@@ -41,8 +41,8 @@ void add_model_options(CLI::App& parser, ModelOptions& options) {
   parser
       .add_option(
           "--stream-share", options.stream_share,
-          "Of the weights that VRAM does not hold, the share that is streamed to the card "
-          "in each decoding step; the CPU computes the others (default: the fastest, by trial)")
+          "Share of the weights outside VRAM that is streamed to the card in each step; the CPU\n"
+          "computes the others (default: the fastest, by trial)")
       ->check(CLI::Range(0.0, 1.0));
 }
 

@@ -11,11 +11,13 @@ Result<std::unique_ptr<Gpu>> Gpu::open(int index) {
   cudaStream_t stream = nullptr;
   TRY(cuda_result(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "GPU: a stream"));
   auto libraries = std::make_unique<Libraries>();
-  if (cublasCreate(&libraries->blas) != CUBLAS_STATUS_SUCCESS) {
+  libraries->blas = TRY(Blas::load());
+  if (libraries->blas.create(&libraries->blas_handle) != CUBLAS_STATUS_SUCCESS) {
     cudaStreamDestroy(stream);
     return fail("GPU {}: cuBLAS cannot be opened; is the card's memory full?", index);
   }
-  CHECK(cublasSetStream(libraries->blas, stream) == CUBLAS_STATUS_SUCCESS, "cuBLAS stream");
+  CHECK(libraries->blas.set_stream(libraries->blas_handle, stream) == CUBLAS_STATUS_SUCCESS,
+        "cuBLAS stream");
   return std::unique_ptr<Gpu>(new Gpu(facts, stream, std::move(libraries)));
 }
 
@@ -24,7 +26,7 @@ Gpu::Gpu(GpuFacts facts, cudaStream_t stream, std::unique_ptr<Libraries> librari
 
 Gpu::~Gpu() {
   cudaStreamSynchronize(stream_);
-  cublasDestroy(libraries_->blas);
+  libraries_->blas.destroy(libraries_->blas_handle);
   cudaStreamDestroy(stream_);
 }
 

@@ -24,8 +24,8 @@ Scratch cut_scratch(std::span<std::byte> scratch) {
   return {scratch.subspan(0, workspace), scratch.subspan(workspace)};
 }
 
-void check_blas(cublasStatus_t status) {
-  CHECK(status == CUBLAS_STATUS_SUCCESS, "cuBLAS: {}", cublasGetStatusString(status));
+void check_blas(Gpu& gpu, cublasStatus_t status) {
+  CHECK(status == CUBLAS_STATUS_SUCCESS, "cuBLAS: {}", gpu.libraries().blas.status_string(status));
 }
 
 // A matrix product: weight rows [rows, depth], x [m, depth] -> y [m, rows].
@@ -44,12 +44,13 @@ void multiply(Gpu& gpu, const Product& p, bool bf16) {
   const float one = 1.0f, beta = p.add ? 1.0f : 0.0f;
   const cudaDataType_t type = bf16 ? CUDA_R_16BF : CUDA_R_32F;
   // cuBLAS counts by columns: y^T [rows, m] = W [rows, depth] x^T.
-  check_blas(
-      cublasGemmEx(gpu.libraries().blas, CUBLAS_OP_T, CUBLAS_OP_N, static_cast<int>(p.rows),
-                   static_cast<int>(p.m), static_cast<int>(p.depth), &one, p.weight, type,
-                   static_cast<int>(p.weight_stride), p.x, type, static_cast<int>(p.x_stride),
-                   &beta, p.y, CUDA_R_32F, static_cast<int>(p.y_stride),
-                   bf16 ? CUBLAS_COMPUTE_32F : CUBLAS_COMPUTE_32F_PEDANTIC, CUBLAS_GEMM_DEFAULT));
+  check_blas(gpu,
+             gpu.libraries().blas.gemm_ex(
+                 gpu.libraries().blas_handle, CUBLAS_OP_T, CUBLAS_OP_N, static_cast<int>(p.rows),
+                 static_cast<int>(p.m), static_cast<int>(p.depth), &one, p.weight, type,
+                 static_cast<int>(p.weight_stride), p.x, type, static_cast<int>(p.x_stride), &beta,
+                 p.y, CUDA_R_32F, static_cast<int>(p.y_stride),
+                 bf16 ? CUBLAS_COMPUTE_32F : CUBLAS_COMPUTE_32F_PEDANTIC, CUBLAS_GEMM_DEFAULT));
 }
 
 // y[i, c] = (add ? y[i, c] : 0) + (bias ? bias[c] : 0), columns [first, first + columns).
@@ -79,8 +80,9 @@ class ManyRows {
         direct_(weight_.format.storage == (bf16_ ? Storage::bf16 : Storage::f32)) {
     CHECK(gpu.scratch().size() >= 1024, "scratch of {} bytes", gpu.scratch().size());
     const Scratch scratch = cut_scratch(gpu.scratch());
-    check_blas(cublasSetWorkspace(gpu.libraries().blas, scratch.workspace.data(),
-                                  scratch.workspace.size()));
+    check_blas(
+        gpu, gpu.libraries().blas.set_workspace(
+                 gpu.libraries().blas_handle, scratch.workspace.data(), scratch.workspace.size()));
     values_ = scratch.values;
     add_ = task.mode == OutputMode::add;
   }
