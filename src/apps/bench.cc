@@ -16,6 +16,8 @@
 #include "models/cost.h"
 #include "plan/card_probe.h"
 #include "plan/hardware.h"
+#include "plan/placement.h"
+#include "plan/this_machine.h"
 
 namespace shoehorn {
 namespace {
@@ -69,6 +71,7 @@ struct Measurement {
   Case test;
   std::vector<double> tokens_per_s;  // one a repetition
   double limit_share = 0;            // the least time of a step over the median one
+  double planned_tokens_per_s = 0;   // where a card computes
 
   double median() const {
     std::vector<double> sorted = tokens_per_s;
@@ -127,6 +130,23 @@ Result<double> run_once(Engine& engine, const Case& test, Random& random) {
   return seconds;
 }
 
+// What `shoehorn plan` says of a test on this card: from the probe's rates, before any run.
+double planned_tokens_per_s(const Engine& engine, const Case& test, const CardProbe& card) {
+  const Forward& forward = engine.forward();
+  const MachineProfile machine = machine_from_probe(read_host_facts(), card, 0);
+  const Goal goal = {.vram_budget_bytes = forward.vram_budget_bytes(),
+                     .ram_budget_bytes = UINT64_MAX,
+                     .context = engine.options().max_context,
+                     .batch = test.batch,
+                     .kv_dtype = engine.kv().layer(0).dtype,
+                     .prompt_tokens = test.tokens,
+                     .prefill_rows = forward.limits().max_rows};
+  const Result<Placement> plan =
+      plan_placement(take_inventory(engine.model().config, engine.model().layout), machine, goal);
+  if (!plan) return 0;
+  return test.prefill ? plan->prefill_tokens_per_s : plan->decode_tokens_per_s;
+}
+
 Result<Measurement> measure(Engine& engine, const Case& test, int repetitions,
                             const Limits& limits) {
   Measurement measured{.test = test};
@@ -144,6 +164,7 @@ Result<Measurement> measure(Engine& engine, const Case& test, int repetitions,
     measured.limit_share =
         limits.step_seconds(cost.bytes) * measured.median() / static_cast<double>(test.batch);
   }
+  if (limits.card) measured.planned_tokens_per_s = planned_tokens_per_s(engine, test, *limits.card);
   return measured;
 }
 
@@ -161,12 +182,17 @@ void print_table(const OpenedModel& model, const std::vector<Measurement>& all, 
         limits.card->host_to_card_beside_bytes_per_s / 1e9);
   }
   std::fputs("\n", stdout);
-  Table table({"test", "tokens/s", "min", "max", "share of limit"});
+  std::vector<std::string> columns = {"test", "tokens/s", "min", "max", "share of limit"};
+  if (limits.card) columns.push_back("planned");
+  Table table(columns);
   for (const Measurement& m : all) {
     const auto [low, high] = std::minmax_element(m.tokens_per_s.begin(), m.tokens_per_s.end());
-    table.add({m.test.label(), fmt::format("{:.2f}", m.median()), fmt::format("{:.2f}", *low),
-               fmt::format("{:.2f}", *high),
-               m.test.prefill ? "" : fmt::format("{:.0f} %", 100 * m.limit_share)});
+    std::vector<std::string> row = {
+        m.test.label(), fmt::format("{:.2f}", m.median()), fmt::format("{:.2f}", *low),
+        fmt::format("{:.2f}", *high),
+        m.test.prefill ? "" : fmt::format("{:.0f} %", 100 * m.limit_share)};
+    if (limits.card) row.push_back(fmt::format("{:.2f}", m.planned_tokens_per_s));
+    table.add(row);
   }
   std::fputs(table.text().c_str(), stdout);
 }
@@ -195,6 +221,7 @@ void print_json(const OpenedModel& model, const std::vector<Measurement>& all, i
         {"batch", m.test.batch},    {"tokens_per_s", m.median()},
         {"samples", m.tokens_per_s}};
     if (!m.test.prefill) result["limit_share"] = m.limit_share;
+    if (limits.card) result["planned_tokens_per_s"] = m.planned_tokens_per_s;
     json["results"].push_back(std::move(result));
   }
   std::printf("%s\n", json.dump(2).c_str());

@@ -55,6 +55,8 @@ class Forward {
   virtual uint64_t workspace_bytes() const = 0;
   // What the driver counts for this process on the card now; 0 where everything is on the host.
   virtual uint64_t vram_bytes() const { return 0; }
+  // What it may hold there.
+  virtual uint64_t vram_budget_bytes() const { return 0; }
   virtual WeightBytes weight_bytes() const = 0;
   // One line for people: what lies where.
   virtual std::string describe() const = 0;

@@ -67,6 +67,7 @@ class HybridForward final : public Forward {
     const Result<uint64_t> bytes = gpu_process_bytes(gpu_->facts().index);
     return bytes.ok() ? *bytes : 0;
   }
+  uint64_t vram_budget_bytes() const override { return options_.vram_budget_bytes; }
   WeightBytes weight_bytes() const override;
   std::string describe() const override;
   std::span<const std::byte> host_weights() const override { return weights_.host.bytes(); }
