@@ -52,6 +52,8 @@ struct Case {
 struct Limits {
   double read_bytes_per_s = 0;    // host memory, all threads
   std::optional<CardProbe> card;  // where a card computes
+  MachineProfile machine;         // from the card's probe
+  ModelInventory inventory;
   WeightBytes weights;
   uint64_t vram_peak_bytes = 0;
 
@@ -131,9 +133,8 @@ Result<double> run_once(Engine& engine, const Case& test, Random& random) {
 }
 
 // What `shoehorn plan` says of a test on this card: from the probe's rates, before any run.
-double planned_tokens_per_s(const Engine& engine, const Case& test, const CardProbe& card) {
+double planned_tokens_per_s(const Engine& engine, const Case& test, const Limits& limits) {
   const Forward& forward = engine.forward();
-  const MachineProfile machine = machine_from_probe(read_host_facts(), card, 0);
   const Goal goal = {.vram_budget_bytes = forward.vram_budget_bytes(),
                      .ram_budget_bytes = UINT64_MAX,
                      .context = engine.options().max_context,
@@ -141,8 +142,7 @@ double planned_tokens_per_s(const Engine& engine, const Case& test, const CardPr
                      .kv_dtype = engine.kv().layer(0).dtype,
                      .prompt_tokens = test.tokens,
                      .prefill_rows = forward.limits().max_rows};
-  const Result<Placement> plan =
-      plan_placement(take_inventory(engine.model().config, engine.model().layout), machine, goal);
+  const Result<Placement> plan = plan_placement(limits.inventory, limits.machine, goal);
   if (!plan) return 0;
   return test.prefill ? plan->prefill_tokens_per_s : plan->decode_tokens_per_s;
 }
@@ -164,7 +164,7 @@ Result<Measurement> measure(Engine& engine, const Case& test, int repetitions,
     measured.limit_share =
         limits.step_seconds(cost.bytes) * measured.median() / static_cast<double>(test.batch);
   }
-  if (limits.card) measured.planned_tokens_per_s = planned_tokens_per_s(engine, test, *limits.card);
+  if (limits.card) measured.planned_tokens_per_s = planned_tokens_per_s(engine, test, limits);
   return measured;
 }
 
@@ -245,6 +245,10 @@ Result<void> bench(BenchOptions options) {
   OpenedModel model = TRY(open_for_command(*pool, options.model, sequences, false));
   const Forward& forward = model.engine->forward();
   if (forward.vram_bytes() == 0) limits.card.reset();
+  if (limits.card) {
+    limits.machine = machine_from_probe(read_host_facts(), *limits.card, 0);
+    limits.inventory = take_inventory(model.engine->model().config, model.engine->model().layout);
+  }
   limits.weights = forward.weight_bytes();
   limits.read_bytes_per_s = weight_read_bandwidth(*pool, *model.engine);
   std::vector<Measurement> all;

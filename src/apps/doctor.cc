@@ -78,7 +78,7 @@ void print_card(const CardProbe& card) {
               card.facts.compute_capability / 10.0, card.facts.multiprocessors);
   std::printf("VRAM copy     %.0f GB/s, read and written; %s taken by driver and libraries\n",
               card.vram_bytes_per_s / 1e9, format_bytes(card.context_bytes).c_str());
-  for (const CardProbe::CopyRate& rate : card.host_to_card) {
+  for (const CopyRate& rate : card.host_to_card) {
     std::printf("host to card  %.1f GB/s in pieces of %s\n", rate.bytes_per_s / 1e9,
                 format_bytes(rate.chunk_bytes).c_str());
   }
@@ -92,7 +92,7 @@ void print_card(const CardProbe& card) {
 
 nlohmann::ordered_json card_json(const CardProbe& card) {
   nlohmann::ordered_json rates = nlohmann::ordered_json::array();
-  for (const CardProbe::CopyRate& rate : card.host_to_card) {
+  for (const CopyRate& rate : card.host_to_card) {
     rates.push_back({{"chunk_bytes", rate.chunk_bytes}, {"bytes_per_s", rate.bytes_per_s}});
   }
   return {{"name", card.facts.name},

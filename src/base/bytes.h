@@ -13,6 +13,11 @@ namespace shoehorn {
 // number is bytes. Errors: no number, unknown unit, negative, or more than 2^63 bytes.
 Result<uint64_t> parse_bytes(std::string_view text);
 
+// The least multiple of `step` that is not below `value`.
+inline uint64_t round_up(uint64_t value, uint64_t step) {
+  return (value + step - 1) / step * step;
+}
+
 // "84.3 MiB": three significant digits, binary units.
 std::string format_bytes(uint64_t bytes);
 

@@ -10,16 +10,10 @@
 #include <cstring>
 #include <utility>
 
+#include "base/descriptor.h"
+
 namespace shoehorn {
 namespace {
-
-// Closes the descriptor at the end of the scope; a mapping outlives it.
-struct Descriptor {
-  int fd = -1;
-  ~Descriptor() {
-    if (fd >= 0) ::close(fd);
-  }
-};
 
 Result<uint64_t> regular_file_size(int fd, const std::filesystem::path& path) {
   struct stat status;

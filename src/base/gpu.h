@@ -15,7 +15,6 @@ struct GpuFacts {
   int compute_capability = 0;  // 89 for 8.9
   int multiprocessors = 0;
   uint64_t total_bytes = 0;  // of VRAM
-  uint64_t free_bytes = 0;   // now, beside every process on the card
   uint64_t l2_bytes = 0;
 };
 

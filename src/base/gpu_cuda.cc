@@ -109,7 +109,6 @@ Result<GpuFacts> gpu_facts(int index) {
                     .compute_capability = properties.major * 10 + properties.minor,
                     .multiprocessors = properties.multiProcessorCount,
                     .total_bytes = properties.totalGlobalMem,
-                    .free_bytes = properties.totalGlobalMem,
                     .l2_bytes = static_cast<uint64_t>(properties.l2CacheSize)};
   return facts;
 }

@@ -9,16 +9,10 @@
 #include <utility>
 
 #include "base/bytes.h"
+#include "base/descriptor.h"
 
 namespace shoehorn {
 namespace {
-
-struct Descriptor {
-  int fd = -1;
-  ~Descriptor() {
-    if (fd >= 0) ::close(fd);
-  }
-};
 
 // Takes the room now: a page that finds none when it is written would end the process.
 Result<void> reserve(int fd, uint64_t size_bytes, const std::filesystem::path& path) {

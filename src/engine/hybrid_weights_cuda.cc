@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/bytes.h"
 #include "base/cuda_check.h"
 
 namespace shoehorn {
@@ -31,9 +32,8 @@ uint64_t host_attention_part(const Model& model, const CardPlan& plan, int64_t l
 uint64_t host_part(const Model& model, const CardPlan& plan, int64_t layer) {
   const NeuronGroups& groups = model.layout.blocks[model.layout.feed_forward_block(layer)].groups;
   const auto outside = static_cast<uint64_t>(groups.count - plan.vram_groups[layer]);
-  const uint64_t bytes = outside * groups.stride_bytes;
-  return (bytes + kPage - 1) / kPage *
-         kPage;  // layers are pinned one by one, on pages of their own
+  // Layers are pinned one by one, on pages of their own.
+  return round_up(outside * groups.stride_bytes, kPage);
 }
 
 // Blocks go through two pinned buffers in turn, one filled while the other is copied; groups that

@@ -16,10 +16,6 @@ namespace {
 constexpr uint64_t kHugePage = uint64_t{2} << 20;
 constexpr uint64_t kPieceAlignment = 256;
 
-uint64_t round_up(uint64_t value, uint64_t step) {
-  return (value + step - 1) / step * step;
-}
-
 }  // namespace
 
 Result<HostBuffer> HostBuffer::create(uint64_t size_bytes, const char* purpose) {

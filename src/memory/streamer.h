@@ -48,9 +48,6 @@ class Streamer {
   const std::byte* acquire(cudaStream_t compute);
   void release(cudaStream_t compute);
 
-  int64_t slot_count() const { return static_cast<int64_t>(slots_.size()); }
-  uint64_t copied_bytes() const { return copied_bytes_; }
-
  private:
   struct Slot {
     std::byte* data = nullptr;
@@ -68,7 +65,6 @@ class Streamer {
   uint64_t first_slot_ = 0;    // the oldest slot in use; slots are used in turn
   uint64_t copied_slots_ = 0;  // of them, ahead or acquired
   uint64_t acquired_ = 0;
-  uint64_t copied_bytes_ = 0;
 };
 
 }  // namespace shoehorn

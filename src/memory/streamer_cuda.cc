@@ -52,7 +52,6 @@ void Streamer::fill() {
     CUDA_CHECK(
         cudaMemcpyAsync(slot.data, piece.host, piece.bytes, cudaMemcpyHostToDevice, stream_));
     CUDA_CHECK(cudaEventRecord(slot.arrived, stream_));
-    copied_bytes_ += piece.bytes;
   }
 }
 

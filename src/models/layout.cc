@@ -2,6 +2,7 @@
 
 #include <numeric>
 
+#include "base/bytes.h"
 #include "tensor/repack.h"
 
 namespace shoehorn {
@@ -11,10 +12,6 @@ constexpr uint64_t kSlotAlignment = 64;
 // Blocks begin on pages, so that one can be read from disk or copied to a card by itself.
 constexpr uint64_t kBlockAlignment = 4096;
 constexpr uint64_t kGroupAlignment = 256;
-
-uint64_t round_up(uint64_t value, uint64_t step) {
-  return (value + step - 1) / step * step;
-}
 
 // Adds slots to one block, asking for each matrix's format.
 class BlockBuilder {

@@ -7,16 +7,13 @@
 #include "base/gpu.h"
 #include "base/result.h"
 #include "base/thread_pool.h"
+#include "plan/machine.h"
 
 namespace shoehorn {
 
 struct CardProbe {
   GpuFacts facts;
   uint64_t context_bytes = 0;  // what the driver counts before anything of ours is allocated
-  struct CopyRate {
-    uint64_t chunk_bytes;
-    double bytes_per_s;
-  };
   std::vector<CopyRate> host_to_card;  // pinned, by chunk, one stream
   double card_to_host_bytes_per_s = 0;
   double vram_bytes_per_s = 0;  // a copy within VRAM, bytes read plus bytes written

@@ -16,10 +16,8 @@ std::vector<CopyRate> beside_reading(const CardProbe& card) {
   for (const auto& rate : card.host_to_card) alone = std::max(alone, rate.bytes_per_s);
   const double beside = card.host_to_card_beside_bytes_per_s;
   const double share = alone > 0 && beside > 0 ? std::min(1.0, beside / alone) : 1;
-  std::vector<CopyRate> rates;
-  for (const auto& rate : card.host_to_card) {
-    rates.push_back({rate.chunk_bytes, rate.bytes_per_s * share});
-  }
+  std::vector<CopyRate> rates = card.host_to_card;
+  for (CopyRate& rate : rates) rate.bytes_per_s *= share;
   return rates;
 }
 

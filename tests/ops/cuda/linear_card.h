@@ -10,6 +10,7 @@
 
 #include "ops/linear.h"
 #include "tests/ops/cuda/on_card.h"
+#include "tests/ops/rounded_row.h"
 #include "tests/ops/weight_maker.h"
 
 namespace shoehorn {
@@ -98,22 +99,6 @@ inline Rounding rounding_of(const Format& format, int64_t m, Precision precision
   if (precision == Precision::full || format.storage == Storage::f32) return Rounding::none;
   if (m > kFewRows) return Rounding::bf16;
   return format.storage == Storage::grouped ? Rounding::int8 : Rounding::none;
-}
-
-// x rounded as the contract says: xq * sx, sx = max|x| / 127 by blocks of 32 columns.
-inline std::vector<double> rounded_row(const float* x, int64_t columns) {
-  std::vector<double> row(static_cast<size_t>(columns));
-  for (int64_t begin = 0; begin < columns; begin += 32) {
-    float largest = 0;
-    const int64_t end = std::min(begin + 32, columns);
-    for (int64_t c = begin; c < end; ++c) largest = std::max(largest, std::fabs(x[c]));
-    const float scale = largest / 127.0f;
-    const float inverse = scale > 0 ? 1.0f / scale : 0.0f;
-    for (int64_t c = begin; c < end; ++c) {
-      row[c] = static_cast<double>(std::nearbyint(x[c] * inverse)) * static_cast<double>(scale);
-    }
-  }
-  return row;
 }
 
 // Weight rows in double, with the sizes of the terms that a kernel adds up for each: scale * u and
