@@ -11,6 +11,7 @@ set -euo pipefail
 build_packages=(
   g++ cmake ninja-build ccache pkg-config ca-certificates
   libfmt-dev libspdlog-dev nlohmann-json3-dev libcli11-dev libpcre2-dev libutf8proc-dev
+  liburing-dev
   libgtest-dev libgmock-dev libbenchmark-dev
   python3 python3-pip
 )

@@ -5,113 +5,89 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/command.h"
-#include "apps/terminal.h"
+#include "apps/measured_machine.h"
 #include "base/bytes.h"
-#include "memory/host_buffer.h"
-#include "plan/card_probe.h"
+#include "base/cache_directory.h"
 #include "plan/hardware.h"
 
 namespace shoehorn {
 namespace {
 
-struct DoctorOptions {
-  std::string directory = ".";
-  int gpu = 0;
-  bool json = false;
-};
+constexpr uint64_t kDiskSampleBytes = uint64_t{256} << 20;
 
-struct Bandwidth {
-  int threads;
-  double bytes_per_s;
+struct DoctorOptions {
+  std::string disk;  // empty: as measured in the cache directory
+  int gpu = 0;
+  bool again = false;
+  bool json = false;
 };
 
 struct Findings {
   HostFacts host;
   int threads = 0;
-  std::vector<Bandwidth> read_bandwidth;  // by threads
+  ThisMachine machine;
+  std::string disk;  // the directory whose disk was measured
   Result<double> disk_bytes_per_s = fail("not measured");
-  Result<CardProbe> card = fail("not measured");
 };
-
-// A buffer that no cache holds, an eighth of what is free at the most.
-uint64_t sample_bytes(const HostFacts& host) {
-  return std::min(uint64_t{1} << 30, host.available_memory_bytes / 8);
-}
-
-Result<std::vector<Bandwidth>> measure_memory(const Findings& found, ProgressBar& bar) {
-  const HostBuffer buffer = TRY(HostBuffer::create(sample_bytes(found.host), "the measurement"));
-  std::vector<int> counts;
-  for (int threads = 1; threads < found.threads; threads *= 2) counts.push_back(threads);
-  counts.push_back(found.threads);
-  std::vector<Bandwidth> measured;
-  for (const int threads : counts) {
-    bar.update(measured.size(), counts.size() + 1);
-    ThreadPool pool(threads, found.host.cpu.usable_processors);
-    if (measured.empty()) {
-      // Untouched pages all read as one page of zeros.
-      std::fill(buffer.bytes().begin(), buffer.bytes().end(), std::byte{1});
-    }
-    measured.push_back({threads, measure_read_bandwidth(pool, buffer.bytes())});
-  }
-  return measured;
-}
 
 Result<Findings> examine(const DoctorOptions& options) {
   Findings found;
-  ProgressBar bar("measuring");
   found.host = read_host_facts();
   found.threads = default_thread_count(found.host.cpu);
-  found.read_bandwidth = TRY(measure_memory(found, bar));
-  found.disk_bytes_per_s = measure_disk_read(options.directory, uint64_t{256} << 20);
-  if (gpu_count() == 0) {
-    found.card = fail("{}", why_no_gpu());
+  found.machine = TRY(measured_machine(options.gpu, options.again));
+  const MachineProfile& profile = found.machine.profile;
+  if (!options.disk.empty()) {
+    found.disk = std::filesystem::absolute(options.disk).lexically_normal().string();
+    found.disk_bytes_per_s = measure_disk_read(options.disk, kDiskSampleBytes);
   } else {
-    ThreadPool pool(found.threads, found.host.cpu.usable_processors);
-    found.card = probe_card(pool, options.gpu);
+    found.disk = cache_directory().string();
+    const auto source = profile.sources.find("disk_bytes_per_s");
+    const bool measured = source != profile.sources.end() && source->second.starts_with("measured");
+    found.disk_bytes_per_s =
+        measured ? Result<double>(profile.disk_bytes_per_s) : fail("{}", source->second);
   }
   return found;
 }
 
-void print_card(const CardProbe& card) {
-  std::printf("card          %s, %s, compute capability %.1f, %d multiprocessors\n",
-              card.facts.name.c_str(), format_bytes(card.facts.total_bytes).c_str(),
-              card.facts.compute_capability / 10.0, card.facts.multiprocessors);
+double gigabytes(double bytes_per_s) {
+  return bytes_per_s / 1e9;
+}
+
+std::string linear_line(const char* name, const LinearRate& rate) {
+  const double parameters_per_s = rate.bytes_per_s * 8 / kLinearRateBits;
+  return fmt::format("{:<13} {:.1f} GB/s, {:.2f} TFLOP/s: {} row{}, a 4-bit matrix of {}\n", name,
+                     gigabytes(rate.bytes_per_s),
+                     2 * static_cast<double>(rate.rows) * parameters_per_s / 1e12, rate.rows,
+                     rate.rows == 1 ? "" : "s", format_bytes(rate.weight_bytes));
+}
+
+void print_card(const MachineProfile& machine) {
+  std::printf("card          %s, %s\n", machine.description.c_str(),
+              format_bytes(machine.vram_bytes).c_str());
   std::printf("VRAM copy     %.0f GB/s, read and written; %s taken by driver and libraries\n",
-              card.vram_bytes_per_s / 1e9, format_bytes(card.context_bytes).c_str());
-  for (const CopyRate& rate : card.host_to_card) {
-    std::printf("host to card  %.1f GB/s in pieces of %s\n", rate.bytes_per_s / 1e9,
-                format_bytes(rate.chunk_bytes).c_str());
+              gigabytes(machine.vram_bytes_per_s), format_bytes(machine.context_bytes).c_str());
+  const auto copies = [](const char* name, const std::vector<CopyRate>& rates) {
+    for (const CopyRate& rate : rates) {
+      std::printf("%s  %.1f GB/s in pieces of %s\n", name, gigabytes(rate.bytes_per_s),
+                  format_bytes(rate.chunk_bytes).c_str());
+    }
+  };
+  copies("host to card", machine.h2d);
+  copies("card to host", machine.d2h);
+  std::printf("pinning       %.1f GB/s\n", gigabytes(machine.pin_bytes_per_s));
+  std::printf("together      %.1f GB/s read by %d threads beside %.1f GB/s to the card\n",
+              gigabytes(machine.cpu_read_beside_copy_bytes_per_s), machine.cores,
+              gigabytes(machine.h2d_beside_read_bytes_per_s));
+  std::printf("kernel        %.2f us, a small one among others\n", machine.kernel_s * 1e6);
+  std::printf("exchange      %.1f us, a row to the CPU and back\n", machine.layer_exchange_s * 1e6);
+  for (const LinearRate& rate : machine.card_linear) {
+    std::fputs(linear_line("card linear", rate).c_str(), stdout);
   }
-  std::printf("card to host  %.1f GB/s\n", card.card_to_host_bytes_per_s / 1e9);
-  std::printf("pinning       %.1f GB/s\n", card.pin_bytes_per_s / 1e9);
-  std::printf(
-      "together      %.1f GB/s read by %d threads beside %.1f GB/s to the card (%.1f alone)\n",
-      card.host_read_beside_bytes_per_s / 1e9, card.threads,
-      card.host_to_card_beside_bytes_per_s / 1e9, card.host_read_bytes_per_s / 1e9);
 }
 
-nlohmann::ordered_json card_json(const CardProbe& card) {
-  nlohmann::ordered_json rates = nlohmann::ordered_json::array();
-  for (const CopyRate& rate : card.host_to_card) {
-    rates.push_back({{"chunk_bytes", rate.chunk_bytes}, {"bytes_per_s", rate.bytes_per_s}});
-  }
-  return {{"name", card.facts.name},
-          {"vram_bytes", card.facts.total_bytes},
-          {"compute_capability", card.facts.compute_capability},
-          {"multiprocessors", card.facts.multiprocessors},
-          {"context_bytes", card.context_bytes},
-          {"vram_bytes_per_s", card.vram_bytes_per_s},
-          {"host_to_card", rates},
-          {"card_to_host_bytes_per_s", card.card_to_host_bytes_per_s},
-          {"pin_bytes_per_s", card.pin_bytes_per_s},
-          {"threads", card.threads},
-          {"host_read_bytes_per_s", card.host_read_bytes_per_s},
-          {"host_read_beside_bytes_per_s", card.host_read_beside_bytes_per_s},
-          {"host_to_card_beside_bytes_per_s", card.host_to_card_beside_bytes_per_s}};
-}
-
-void print_text(const Findings& found, const DoctorOptions& options) {
+void print_text(const Findings& found) {
   const HostFacts& host = found.host;
+  const MachineProfile& machine = found.machine.profile;
   std::printf("processor     %s\n", host.cpu.model_name.c_str());
   std::printf("cores         %d physical, %zu usable processors", host.cpu.physical_cores,
               host.cpu.usable_processors.size());
@@ -120,30 +96,36 @@ void print_text(const Findings& found, const DoctorOptions& options) {
   std::printf("instructions  %s\n", name(host.isa));
   std::printf("memory        %s, %s available\n", format_bytes(host.memory_bytes).c_str(),
               format_bytes(host.available_memory_bytes).c_str());
-  for (const Bandwidth& b : found.read_bandwidth) {
-    std::printf("memory read   %.1f GB/s with %d thread%s\n", b.bytes_per_s / 1e9, b.threads,
-                b.threads == 1 ? "" : "s");
+  for (const ReadRate& rate : machine.cpu_read) {
+    std::printf("memory read   %.1f GB/s with %d thread%s\n", gigabytes(rate.bytes_per_s),
+                rate.threads, rate.threads == 1 ? "" : "s");
+  }
+  for (const LinearRate& rate : machine.cpu_linear) {
+    std::fputs(linear_line("CPU linear", rate).c_str(), stdout);
   }
   if (found.disk_bytes_per_s) {
-    std::printf("disk read     %.2f GB/s in %s\n", *found.disk_bytes_per_s / 1e9,
-                std::filesystem::absolute(options.directory).lexically_normal().c_str());
+    std::printf("disk read     %.2f GB/s in %s\n", gigabytes(*found.disk_bytes_per_s),
+                found.disk.c_str());
   } else {
     std::printf("disk read     not measured: %s\n", found.disk_bytes_per_s.error().message.c_str());
   }
-  if (found.card) {
-    print_card(*found.card);
+  if (machine.has_card()) {
+    print_card(machine);
   } else {
-    std::printf("card          none used: %s\n", found.card.error().message.c_str());
+    std::printf("card          none used: %s\n", found.machine.why_no_card.c_str());
   }
-  const double best = found.read_bandwidth.back().bytes_per_s;
+  if (!found.machine.measured) {
+    std::printf("\nMeasured before and kept; `shoehorn doctor --again` measures anew.\n");
+  }
   std::printf(
-      "\nA model whose weights take 4 GB answers at most %.1f tokens/s here: each token reads them "
-      "once.\n",
-      best / 4e9);
+      "\nA model whose weights take 4 GB answers at most %.1f tokens/s on the CPU here: each token "
+      "reads them once.\n",
+      machine.cpu_read_bytes_per_s / 4e9);
 }
 
 void print_json(const Findings& found) {
   const HostFacts& host = found.host;
+  const MachineProfile& machine = found.machine.profile;
   nlohmann::ordered_json json = {{"processor", host.cpu.model_name},
                                  {"physical_cores", host.cpu.physical_cores},
                                  {"usable_processors", host.cpu.usable_processors.size()},
@@ -152,19 +134,16 @@ void print_json(const Findings& found) {
                                  {"isa", name(host.isa)},
                                  {"memory_bytes", host.memory_bytes},
                                  {"available_memory_bytes", host.available_memory_bytes},
-                                 {"read_bandwidth", nlohmann::ordered_json::array()}};
-  for (const Bandwidth& b : found.read_bandwidth) {
-    json["read_bandwidth"].push_back({{"threads", b.threads}, {"bytes_per_s", b.bytes_per_s}});
-  }
+                                 {"measured_now", found.machine.measured}};
   json["disk_read_bytes_per_s"] =
       found.disk_bytes_per_s ? nlohmann::ordered_json(*found.disk_bytes_per_s) : nullptr;
-  json["card"] = found.card ? card_json(*found.card) : nlohmann::ordered_json(nullptr);
+  json["machine"] = nlohmann::ordered_json::parse(machine_json(machine));
   std::printf("%s\n", json.dump(2).c_str());
 }
 
 Result<void> doctor(const DoctorOptions& options) {
   const Findings found = TRY(examine(options));
-  options.json ? print_json(found) : print_text(found, options);
+  options.json ? print_json(found) : print_text(found);
   return {};
 }
 
@@ -172,15 +151,22 @@ Result<void> doctor(const DoctorOptions& options) {
 
 Command add_doctor_command(CLI::App& app) {
   CLI::App* parser =
-      app.add_subcommand("doctor", "Show what this machine has and measure how fast it is");
+      app.add_subcommand("doctor",
+                         "Show what this machine has and how fast it is\n\n"
+                         "Rates are measured once and kept in ~/.cache/shoehorn for as long as the "
+                         "machine, its driver\n"
+                         "and this program are the same. `plan` and `bench` use them too.");
   auto options = std::make_shared<DoctorOptions>();
-  parser->add_option("--disk", options->directory, "Directory whose disk is measured")
-      ->type_name("DIR")
-      ->capture_default_str();
+  parser
+      ->add_option("--disk", options->disk,
+                   "Measure the disk of this directory now (default: the cache's, kept)")
+      ->type_name("DIR");
   parser->add_option("--gpu", options->gpu, "Number of the card that is measured")
       ->check(CLI::Range(0, 64))
       ->capture_default_str();
-  parser->add_flag("--json", options->json, "Print JSON");
+  parser->add_flag("--again", options->again, "Measure again, whatever is kept");
+  parser->add_flag("--json", options->json,
+                   "Print JSON; its \"machine\" is a profile for plan --machine");
   return {parser, [options] { return doctor(*options); }};
 }
 

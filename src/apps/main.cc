@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "apps/command.h"
+#include "base/fault.h"
 
 namespace shoehorn {
 namespace {
@@ -56,6 +57,10 @@ int main_checked(int argc, char** argv) {
     }
     app.exit(error);
     return asked ? 0 : 2;
+  }
+  if (const Result<void> armed = arm_faults_from_environment(); !armed.ok()) {
+    std::fprintf(stderr, "error: %s\n", armed.error().message.c_str());
+    return 2;
   }
   return run_chosen(commands);
 }

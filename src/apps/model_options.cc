@@ -18,9 +18,10 @@ void add_model_options(CLI::App& parser, ModelOptions& options) {
       .add_option("-c,--context", options.context,
                   "Tokens of context to make room for (default: the model's own, at most 4096)")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 24));
-  parser.add_option("--prefill-rows", options.prefill_rows, "Prompt tokens computed in one step")
-      ->check(CLI::Range(1, 8192))
-      ->capture_default_str();
+  parser
+      .add_option("--prefill-rows", options.prefill_rows,
+                  "Prompt tokens computed in one step (default: up to 2048 on a card, else 512)")
+      ->check(CLI::Range(1, 8192));
   parser.add_option("--kv-type", options.kv_type, "Element type of the KV cache")
       ->check(CLI::IsMember({"f16", "bf16", "f32"}))
       ->capture_default_str();
@@ -35,6 +36,17 @@ void add_model_options(CLI::App& parser, ModelOptions& options) {
                   "auto: most of the card's, where there is one")
       ->type_name("SIZE")
       ->capture_default_str();
+  parser
+      .add_option("--ram", options.ram,
+                  "RAM to use, such as 8GiB: weights beyond it are read from disk in every step;\n"
+                  "auto: most of what is available")
+      ->type_name("SIZE")
+      ->capture_default_str();
+  parser
+      .add_option("--spill", options.spill,
+                  "Directory for weights that RAM does not hold, on a fast disk; nothing is left\n"
+                  "there (default: ~/.cache/shoehorn/spill)")
+      ->type_name("DIR");
   parser.add_option("--gpu", options.gpu, "Number of the card")
       ->check(CLI::Range(0, 64))
       ->capture_default_str();
@@ -49,10 +61,10 @@ void add_model_options(CLI::App& parser, ModelOptions& options) {
 namespace {
 
 // "auto" is none.
-Result<std::optional<uint64_t>> vram_budget(const std::string& text) {
+Result<std::optional<uint64_t>> budget(const char* option, const std::string& text) {
   if (text == "auto") return std::optional<uint64_t>();
   const Result<uint64_t> bytes = parse_bytes(text);
-  if (!bytes) return fail("--vram: expected auto, 0 or a size; {}", bytes.error().message);
+  if (!bytes) return fail("{}: expected auto or a size; {}", option, bytes.error().message);
   return std::optional(*bytes);
 }
 
@@ -78,7 +90,9 @@ Result<OpenedModel> open_for_command(ThreadPool& pool, const ModelOptions& optio
   open.kv_dtype = options.kv_type == "f32"    ? DType::f32
                   : options.kv_type == "bf16" ? DType::bf16
                                               : DType::f16;
-  open.vram_budget_bytes = TRY(vram_budget(options.vram));
+  open.vram_budget_bytes = TRY(budget("--vram", options.vram));
+  open.ram_budget_bytes = TRY(budget("--ram", options.ram));
+  open.spill = options.spill;
   open.gpu = options.gpu;
   if (options.stream_share >= 0) open.stream_share = options.stream_share;
   ProgressBar bar("loading");

@@ -13,12 +13,14 @@ namespace shoehorn {
 
 struct ModelOptions {
   std::string path;
-  int threads = 0;      // 0: one a physical core, within the cgroup's limit
-  int64_t context = 0;  // 0: the model's own, at most 4096
-  int64_t prefill_rows = 512;
+  int threads = 0;           // 0: one a physical core, within the cgroup's limit
+  int64_t context = 0;       // 0: the model's own, at most 4096
+  int64_t prefill_rows = 0;  // 0: the engine's choice
   std::string kv_type = "f16";
   std::string precision = "fast";
   std::string vram = "auto";
+  std::string ram = "auto";
+  std::string spill;  // the cache directory
   int gpu = 0;
   double stream_share = -1;  // found by trial
 };

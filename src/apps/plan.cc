@@ -6,14 +6,13 @@
 #include <fstream>
 
 #include "apps/command.h"
-#include "apps/model_options.h"
+#include "apps/measured_machine.h"
 #include "apps/plan_report.h"
 #include "apps/terminal.h"
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/gpu.h"
 #include "models/known_models.h"
-#include "plan/this_machine.h"
 
 namespace shoehorn {
 namespace {
@@ -29,7 +28,7 @@ struct PlanOptions {
   int64_t batch = 1;
   int64_t prompt = 512;
   int64_t rows = 1;
-  int64_t prefill_rows = 512;
+  int64_t prefill_rows = 0;  // 0: as the engine would choose
   std::string kv_type = "f16";
   bool json = false;
   std::string svg;
@@ -96,20 +95,16 @@ Result<Subject> find_subject(const PlanOptions& options) {
   return from_files(options);
 }
 
-Result<MachineProfile> this_machine() {
+Result<MachineProfile> profile_of_this_machine() {
   if (gpu_count() == 0) {
     return fail(
         "--machine: expected a name (shoehorn plan --list-machines) or a profile, as there is no "
         "card here to measure: {}",
         why_no_gpu());
   }
-  ProgressBar bar("measuring this machine");
-  bar.update(0, 1);
-  const HostFacts host = read_host_facts();
-  ModelOptions threads;
-  const std::unique_ptr<ThreadPool> pool = make_pool(threads);
-  const CardProbe card = TRY(probe_card(*pool, 0));
-  return machine_from_probe(host, card, 0);
+  ThisMachine machine = TRY(measured_machine(0));
+  if (!machine.profile.has_card()) return fail("--machine: {}", machine.why_no_card);
+  return std::move(machine.profile);
 }
 
 Result<uint64_t> budget(const std::string& text, const char* option, uint64_t otherwise) {
@@ -139,7 +134,13 @@ Result<Goal> goal_of(const PlanOptions& options, const ModelInventory& model,
   goal.batch = options.batch;
   goal.rows_per_sequence = options.rows;
   goal.prompt_tokens = std::min(options.prompt, goal.context);
-  goal.prefill_rows = std::min(options.prefill_rows, goal.context * goal.batch);
+  goal.prefill_rows =
+      std::min(options.prefill_rows > 0 ? options.prefill_rows
+               : goal.vram_budget_bytes > 0
+                   ? step_rows_within(model.config, goal.context, goal.vram_budget_bytes,
+                                      goal.context * goal.batch)
+                   : kHostStepRows,
+               goal.context * goal.batch);
   goal.kv_dtype = options.kv_type == "f32"    ? DType::f32
                   : options.kv_type == "bf16" ? DType::bf16
                                               : DType::f16;
@@ -181,7 +182,8 @@ Result<void> plan(const PlanOptions& options) {
   const Subject subject = TRY(find_subject(options));
   PlanReport report = {
     .model = subject.model,
-    .machine = TRY(options.machine.empty() ? this_machine() : find_machine(options.machine)),
+    .machine =
+        TRY(options.machine.empty() ? profile_of_this_machine() : find_machine(options.machine)),
     .goal = {},
     .placement = {},
     .alternatives = {},
@@ -213,9 +215,10 @@ void add_goal_options(CLI::App& parser, PlanOptions& options) {
   parser.add_option("--prompt", options.prompt, "Length of the prompt that is timed")
       ->check(count)
       ->capture_default_str();
-  parser.add_option("--prefill-rows", options.prefill_rows, "Prompt tokens computed in one step")
-      ->check(CLI::Range(1, 8192))
-      ->capture_default_str();
+  parser
+      .add_option("--prefill-rows", options.prefill_rows,
+                  "Prompt tokens computed in one step (default: up to 2048 on a card, else 512)")
+      ->check(CLI::Range(1, 8192));
   parser.add_option("--kv-type", options.kv_type, "Element type of the KV cache")
       ->check(CLI::IsMember({"f16", "bf16", "f32"}))
       ->capture_default_str();
@@ -234,7 +237,8 @@ Command add_plan_command(CLI::App& app) {
       parser->add_option("model", options->model, "Files, a config.json, or a known name")
           ->type_name("MODEL");
   parser->add_option("--machine", options->machine,
-                     "A known machine's name, or a profile in JSON (default: this one, measured)");
+                     "A known machine's name, or a profile in JSON\n"
+                     "(default: this machine, measured once: see doctor)");
   CLI::Option* list = parser->add_flag("--list-machines", options->list_machines,
                                        "List the known machines and end");
   parser->add_option("--bits", options->bits, "Plan for weights of so many bits")

@@ -34,12 +34,27 @@ std::string layers_text(const PlanReport& report) {
       report.model.config.intermediate_size / layer.units, format_bytes(layer.unit_bytes));
   if (!placement.uses_card) {
     text += "all computed by the CPU.\n";
+    if (placement.disk.total() > 0) {
+      const auto& layers = placement.layers;
+      text += fmt::format(
+          "The feed-forwards of {} of {} layers are read from disk in every step, and the "
+          "attention "
+          "of {}.\n",
+          std::count_if(layers.begin(), layers.end(), [](const auto& l) { return l.disk > 0; }),
+          layers.size(), std::count_if(layers.begin(), layers.end(), [](const auto& l) {
+            return l.attention_on_disk;
+          }));
+    }
     return placement.why_no_card.empty() ? text : text + placement.why_no_card + "\n";
   }
   text += fmt::format("{} in VRAM, {} computed by the CPU, {} streamed.\n",
                       range(placement.layers, &LayerPlacement::vram),
                       range(placement.layers, &LayerPlacement::cpu),
                       range(placement.layers, &LayerPlacement::stream));
+  if (placement.disk.total() > 0) {
+    text += fmt::format("Of them {} are read from disk in every step.\n",
+                        range(placement.layers, &LayerPlacement::disk));
+  }
   if (const int64_t streamed = placement.attention(AttentionPlace::streamed); streamed > 0) {
     text += fmt::format("The attention of {} of {} layers is streamed too.\n", streamed,
                         placement.layers.size());
@@ -60,9 +75,10 @@ const char* describe(AttentionPlace place) {
 }
 
 std::string step_text(const StepTimes& times) {
-  return fmt::format("card {}, CPU {}, copies {}, launches and exchanges {}",
-                     milliseconds(times.card_s), milliseconds(times.cpu_s),
-                     milliseconds(times.copy_s), milliseconds(times.exchange_s));
+  std::string text = fmt::format("card {}, CPU {}, copies {}, launches and exchanges {}",
+                                 milliseconds(times.card_s), milliseconds(times.cpu_s),
+                                 milliseconds(times.copy_s), milliseconds(times.exchange_s));
+  return times.disk_s > 0 ? text + ", disk " + milliseconds(times.disk_s) : text;
 }
 
 std::string speeds_text(const PlanReport& report) {
@@ -79,14 +95,16 @@ std::string speeds_text(const PlanReport& report) {
   text += fmt::format("first token  {:.3g} s after a prompt of {}\n", placement.first_token_s,
                       report.goal.prompt_tokens);
   text += fmt::format("loading      {:.3g} s from disk\n",
-                      static_cast<double>(report.file_bytes) / report.machine.disk_bytes_per_s);
+                      static_cast<double>(report.file_bytes + placement.disk.total()) /
+                          report.machine.disk_bytes_per_s);
   return text;
 }
 
 nlohmann::ordered_json times_json(const StepTimes& times) {
   return {{"total_s", times.total_s},       {"card_s", times.card_s},
           {"cpu_s", times.cpu_s},           {"copy_s", times.copy_s},
-          {"exchange_s", times.exchange_s}, {"bound", describe(times.bound)}};
+          {"exchange_s", times.exchange_s}, {"disk_s", times.disk_s},
+          {"bound", describe(times.bound)}};
 }
 
 nlohmann::ordered_json goal_json(const Goal& goal) {
@@ -105,6 +123,7 @@ nlohmann::ordered_json goal_json(const Goal& goal) {
 std::vector<PlanPart> parts_of(const Placement& placement) {
   const TierBytes& vram = placement.vram;
   const TierBytes& ram = placement.ram;
+  const TierBytes& disk = placement.disk;
   const std::vector<PlanPart> all = {
       {"overhead", "program", "driver and program", vram.overhead, ram.overhead},
       {"workspace", "work", "workspace", vram.workspace, ram.workspace},
@@ -112,19 +131,44 @@ std::vector<PlanPart> parts_of(const Placement& placement) {
       {"kv", "KV", "KV cache", vram.kv, ram.kv},
       {"embedding", "embedding", "embedding", vram.embedding, ram.embedding},
       {"head", "head", "head", vram.head, ram.head},
-      {"attention", "attention", "attention and norms", vram.attention, ram.attention},
+      {"attention", "attention", "attention and norms", vram.attention, ram.attention,
+       disk.attention},
       {"attention_streamed", "streamed attention", "attention, streamed to the card", 0,
        ram.streamed_attention},
       {"feed_forward_card", "card's FFN", "feed-forward, computed by the card", vram.units, 0},
-      {"feed_forward_cpu", "CPU's FFN", "feed-forward, computed by the CPU", 0, ram.units},
+      {"feed_forward_cpu", "CPU's FFN", "feed-forward, computed by the CPU", 0, ram.units,
+       disk.units},
       {"feed_forward_streamed", "streamed FFN", "feed-forward, streamed to the card", 0,
-       ram.streamed},
+       ram.streamed, disk.streamed},
   };
   std::vector<PlanPart> parts;
   for (const PlanPart& part : all) {
-    if (part.vram_bytes + part.ram_bytes > 0) parts.push_back(part);
+    if (part.vram_bytes + part.ram_bytes + part.disk_bytes > 0) parts.push_back(part);
   }
   return parts;
+}
+
+std::string tiers_text(const PlanReport& report) {
+  const Placement& placement = report.placement;
+  const bool reads_disk = placement.disk.total() > 0;
+  std::vector<std::string> columns = {"bytes", "VRAM", "RAM"};
+  if (reads_disk) columns.push_back("disk");
+  Table table(columns);
+  const auto add = [&](const char* label, const std::string& vram, const std::string& ram,
+                       const std::string& disk) {
+    std::vector<std::string> row = {label, vram, ram};
+    if (reads_disk) row.push_back(disk);
+    table.add(row);
+  };
+  for (const PlanPart& part : parts_of(placement)) {
+    add(part.label, bytes_or_blank(part.vram_bytes), bytes_or_blank(part.ram_bytes),
+        bytes_or_blank(part.disk_bytes));
+  }
+  add("all", format_bytes(placement.vram.total()), format_bytes(placement.ram.total()),
+      format_bytes(placement.disk.total()));
+  add("budget", format_bytes(report.goal.vram_budget_bytes),
+      format_bytes(report.goal.ram_budget_bytes), "");
+  return table.text();
 }
 
 std::string plan_text(const PlanReport& report) {
@@ -134,14 +178,7 @@ std::string plan_text(const PlanReport& report) {
       "{}, {} ({:.3g} bits a weight), on {}\n{}\ncontext {}, batch {}, KV cache in {}\n\n",
       model.config.model_name, model.weights, model.bits_per_weight, report.machine.name,
       report.machine.description, goal.context, goal.batch, name(goal.kv_dtype));
-  Table table({"bytes", "VRAM", "RAM"});
-  for (const PlanPart& part : parts_of(report.placement)) {
-    table.add({part.label, bytes_or_blank(part.vram_bytes), bytes_or_blank(part.ram_bytes)});
-  }
-  table.add({"all", format_bytes(report.placement.vram.total()),
-             format_bytes(report.placement.ram.total())});
-  table.add({"budget", format_bytes(goal.vram_budget_bytes), format_bytes(goal.ram_budget_bytes)});
-  text += table.text() + "\n" + layers_text(report) + "\n" + speeds_text(report);
+  text += tiers_text(report) + "\n" + layers_text(report) + "\n" + speeds_text(report);
   if (report.alternatives.empty()) return text;
 
   Table changes({"what would help", "decode, tokens/s", "first token, s"});
@@ -156,15 +193,18 @@ std::string plan_json(const PlanReport& report) {
   const Placement& placement = report.placement;
   nlohmann::ordered_json parts = nlohmann::ordered_json::array();
   for (const PlanPart& part : parts_of(placement)) {
-    parts.push_back(
-        {{"kind", part.key}, {"vram_bytes", part.vram_bytes}, {"ram_bytes", part.ram_bytes}});
+    parts.push_back({{"kind", part.key},
+                     {"vram_bytes", part.vram_bytes},
+                     {"ram_bytes", part.ram_bytes},
+                     {"disk_bytes", part.disk_bytes}});
   }
   nlohmann::ordered_json layers = nlohmann::ordered_json::array();
   for (const LayerPlacement& layer : placement.layers) {
     layers.push_back({{"attention", describe(layer.attention)},
                       {"vram", layer.vram},
                       {"cpu", layer.cpu},
-                      {"stream", layer.stream}});
+                      {"stream", layer.stream},
+                      {"disk", layer.disk}});
   }
   nlohmann::ordered_json changes = nlohmann::ordered_json::array();
   for (const Alternative& change : report.alternatives) {
@@ -183,6 +223,7 @@ std::string plan_json(const PlanReport& report) {
       {"vram_bytes", placement.vram.total()},
       {"ram_bytes", placement.ram.total()},
       {"disk_bytes", report.file_bytes},
+      {"disk_bytes_per_step", placement.disk.total()},
       {"parts", parts},
       {"unit_bytes", report.model.layers.front().unit_bytes},
       {"layers", layers},

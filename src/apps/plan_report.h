@@ -28,6 +28,7 @@ struct PlanPart {
   const char* label;  // "feed-forward, computed by the CPU"
   uint64_t vram_bytes = 0;
   uint64_t ram_bytes = 0;
+  uint64_t disk_bytes = 0;  // read in every step
 };
 std::vector<PlanPart> parts_of(const Placement& placement);  // those that are not empty
 

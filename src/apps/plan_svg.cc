@@ -17,7 +17,7 @@ struct Colour {
 };
 // Of similar lightness, so that white text stands on each and neighbours can be told apart without
 // colour vision by the gaps between them.
-constexpr std::array<Colour, 13> kColours = {{{"overhead", "#6b7280"},
+constexpr std::array<Colour, 14> kColours = {{{"overhead", "#6b7280"},
                                               {"workspace", "#7d6b91"},
                                               {"ring", "#0e7490"},
                                               {"kv", "#a16207"},
@@ -29,6 +29,7 @@ constexpr std::array<Colour, 13> kColours = {{{"overhead", "#6b7280"},
                                               {"feed_forward_cpu", "#9a3412"},
                                               {"feed_forward_streamed", "#0f766e"},
                                               {"file", "#57534e"},
+                                              {"spill", "#86198f"},
                                               {"other", "#44403c"}}};
 
 const char* colour_of(std::string_view key) {
@@ -96,10 +97,13 @@ std::vector<Bar> bars_of(const PlanReport& report) {
   vram.capacity_bytes = goal.vram_budget_bytes;
   ram.title = title("RAM", ram.total(), goal.ram_budget_bytes);
   ram.capacity_bytes = goal.ram_budget_bytes;
-  const Bar disk = {
-      fmt::format("Disk: {}, read once at the start", format_bytes(report.file_bytes)),
-      0,
-      {{"file", "model file", "model file", report.file_bytes}}};
+  Bar disk = {fmt::format("Disk: {}, read once at the start", format_bytes(report.file_bytes)),
+              0,
+              {{"file", "model file", "model file", report.file_bytes}}};
+  if (const uint64_t bytes = report.placement.disk.total(); bytes > 0) {
+    disk.title += fmt::format("; {} in every step", format_bytes(bytes));
+    disk.segments.push_back({"spill", "in every step", "weights, read in every step", bytes});
+  }
   std::vector<Bar> bars;
   if (goal.vram_budget_bytes > 0) bars.push_back(vram);
   bars.push_back(ram);

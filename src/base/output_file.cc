@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/descriptor.h"
+#include "base/fault.h"
 
 namespace shoehorn {
 namespace {
@@ -18,10 +19,13 @@ namespace {
 Result<void> reserve(int fd, uint64_t size_bytes, const std::filesystem::path& path) {
   const auto size = static_cast<off_t>(size_bytes);
   if (::ftruncate(fd, size) != 0) return fail("{}: {}", path.string(), std::strerror(errno));
-  int result = 0;
-  do {
-    result = ::fallocate(fd, 0, 0, size);
-  } while (result != 0 && errno == EINTR);
+  int result = -1;
+  errno = ENOSPC;
+  if (!fault(FaultPoint::disk_write)) {
+    do {
+      result = ::fallocate(fd, 0, 0, size);
+    } while (result != 0 && errno == EINTR);
+  }
   if (result == 0) return {};
   const int error = errno;
   std::error_code unknown;
@@ -86,7 +90,8 @@ Result<void> OutputFile::commit() {
   if (::munmap(std::exchange(data_, nullptr), std::exchange(size_, 0)) != 0) {
     return fail("{}: {}", part_.string(), std::strerror(errno));
   }
-  if (::rename(part_.c_str(), path_.c_str()) != 0) {
+  errno = EIO;
+  if (fault(FaultPoint::disk_write) || ::rename(part_.c_str(), path_.c_str()) != 0) {
     return fail("{}: cannot rename to {}: {}", part_.string(), path_.string(),
                 std::strerror(errno));
   }

@@ -7,6 +7,17 @@
 
 namespace shoehorn {
 
+// The number at `index` of a stream of its own for each seed, without the numbers before it:
+// splitmix64's finalizer of two keys in turn.
+constexpr uint64_t random_at(uint64_t seed, uint64_t index) {
+  constexpr auto mix = [](uint64_t z) {
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+  };
+  return mix(mix(seed + 0x9E3779B97F4A7C15u) + (index + 1) * 0x9E3779B97F4A7C15u);
+}
+
 class Random {
  public:
   explicit Random(uint64_t seed) {

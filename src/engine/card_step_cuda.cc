@@ -9,6 +9,8 @@ CardStep::Arrays CardStep::place(Arena& arena, int64_t max_rows, int64_t max_pag
   return {.spans = arena.take_array<AttentionSpan>(max_rows),
           .positions = arena.take_array<int32_t>(max_rows),
           .row_spans = arena.take_array<int32_t>(max_rows),
+          .tokens = arena.take_array<int32_t>(kFewRows),
+          .choices = arena.take_array<Choice>(kFewRows),
           .pages = arena.take_array<int32_t>(max_pages)};
 }
 
@@ -33,6 +35,21 @@ Result<std::unique_ptr<CardStep>> CardStep::create(std::span<std::byte> card, in
 }
 
 void CardStep::upload(const Batch& batch, int64_t page_tokens, cudaStream_t stream) {
+  put(batch, page_tokens, false);
+  send(stream);
+}
+
+void CardStep::upload_decode(const Batch& batch, std::span<const DecodeRow> rows,
+                             int64_t page_tokens, cudaStream_t stream) {
+  CHECK(batch.rows() <= kFewRows && batch.parts.size() == rows.size(), "{} rows, {} choices",
+        batch.rows(), rows.size());
+  put(batch, page_tokens, true);
+  std::copy(batch.tokens.begin(), batch.tokens.end(), host_.tokens);
+  for (size_t i = 0; i < rows.size(); ++i) host_.choices[i] = rows[i].choice;
+  send(stream);
+}
+
+void CardStep::put(const Batch& batch, int64_t page_tokens, bool all_pages) {
   CHECK(batch.rows() <= max_rows_, "{} rows, room for {}", batch.rows(), max_rows_);
   std::copy(batch.positions.begin(), batch.positions.end(), host_.positions);
   spans_ = {.spans = card_.spans,
@@ -43,7 +60,8 @@ void CardStep::upload(const Batch& batch, int64_t page_tokens, cudaStream_t stre
   for (size_t i = 0; i < batch.spans.size(); ++i) {
     const AttentionSpan& span = batch.spans[i];
     const int64_t context = span.first_position + span.row_count;
-    const int64_t count = (context + page_tokens - 1) / page_tokens;
+    const int64_t count = all_pages ? static_cast<int64_t>(batch.parts[i].sequence->pages.size())
+                                    : (context + page_tokens - 1) / page_tokens;
     CHECK(pages + count <= max_pages_, "page tables of {} pages, room for {}", pages + count,
           max_pages_);
     std::copy_n(span.pages, count, host_.pages + pages);
@@ -54,7 +72,10 @@ void CardStep::upload(const Batch& batch, int64_t page_tokens, cudaStream_t stre
     spans_.max_row_count = std::max(spans_.max_row_count, span.row_count);
     spans_.max_context = std::max(spans_.max_context, context);
   }
-  // One copy: the arrays lie one after the other, and all together are small.
+}
+
+// One copy: the arrays lie one after the other, and all together are small.
+void CardStep::send(cudaStream_t stream) {
   CUDA_CHECK(cudaMemcpyAsync(card_bytes_.data(), host_bytes_.data(), host_bytes_.size_bytes(),
                              cudaMemcpyHostToDevice, stream));
 }

@@ -1,6 +1,7 @@
 #include <cstring>
 #include <optional>
 
+#include "base/bytes.h"
 #include "engine/forward.h"
 #include "ops/embedding.h"
 
@@ -23,7 +24,19 @@ class HostForward final : public Forward {
     return {};
   }
 
+  Result<void> start_recording() override {
+    recorder_.emplace();
+    return {};
+  }
+  Result<TimelineStep> take_recording() override {
+    CHECK(recorder_.has_value(), "nothing is recorded");
+    TimelineStep step = recorder_->take();
+    recorder_.reset();
+    return step;
+  }
+
   Result<void> begin(const Batch& batch) override {
+    const CpuSpan span = cpu_span("embedding", -1);
     head_lease_.reset();
     table_lease_.reset();
     x_ = work_.residual.slice(0, batch.rows());
@@ -38,6 +51,7 @@ class HostForward final : public Forward {
   }
 
   Result<void> attention(int64_t layer) override {
+    const CpuSpan span = cpu_span("attention", layer);
     const int block = model_.layout.attention_block(layer);
     weights_->prefetch(block + 1);
     const Lease lease = TRY(weights_->acquire(block));
@@ -47,6 +61,7 @@ class HostForward final : public Forward {
   }
 
   Result<void> feed_forward(int64_t layer) override {
+    const CpuSpan span = cpu_span("feed-forward", layer);
     const int number = model_.layout.feed_forward_block(layer);
     const BlockLayout& block = model_.layout.blocks[number];
     weights_->prefetch(number + 1);  // the next layer, or what the head needs
@@ -67,6 +82,7 @@ class HostForward final : public Forward {
     }
     const HeadWeights weights =
         HeadWeights::bind(layout, head_lease_->data(), table_lease_->data());
+    const CpuSpan span = cpu_span("head", -1);
     const Tensor picked = work_.head_rows.slice(0, static_cast<int64_t>(rows.size()));
     for (size_t i = 0; i < rows.size(); ++i) {
       std::memcpy(picked.row<float>(static_cast<int64_t>(i)), x_.row<float>(rows[i]),
@@ -78,16 +94,23 @@ class HostForward final : public Forward {
   PagedKv& kv() override { return kv_; }
   const WorkspaceLimits& limits() const override { return options_.limits; }
   uint64_t workspace_bytes() const override { return work_buffer_.size_bytes(); }
-  WeightBytes weight_bytes() const override { return {.cpu = model_.layout.size_bytes()}; }
-  std::string describe() const override { return "everything in host memory"; }
-  std::span<const std::byte> host_weights() const override {
-    const Result<Lease> lease = weights_->acquire(0);
-    return {lease->data(), model_.layout.size_bytes()};
+  WeightBytes weight_bytes() const override {
+    return {.cpu = model_.layout.size_bytes(), .disk = weights_->disk_bytes()};
   }
+  std::string describe() const override {
+    const WeightBytes bytes = weight_bytes();
+    if (bytes.disk == 0) return "everything in host memory";
+    return fmt::format("{} of weights in host memory, {} read from disk in every step",
+                       format_bytes(bytes.cpu - bytes.disk), format_bytes(bytes.disk));
+  }
+  std::span<const std::byte> host_weights() const override { return weights_->resident(); }
 
  private:
   StepContext<ThreadPool> step() {
     return {pool_, model_.config, work_, options_.precision, spans_};
+  }
+  CpuSpan cpu_span(const char* name, int64_t layer) {
+    return {recorder_ ? &*recorder_ : nullptr, name, layer};
   }
 
   ThreadPool& pool_;
@@ -100,6 +123,7 @@ class HostForward final : public Forward {
   PagedKv kv_;
   Tensor x_;  // the step's residual stream, [rows, h]
   std::span<const AttentionSpan> spans_;
+  std::optional<SpanRecorder> recorder_;  // none: nobody asked
 };
 
 }  // namespace

@@ -10,12 +10,16 @@
 //   CPU             \----> its groups: y = ...  ----------------------------/
 //   copies  streamed groups of the layers to come, as far ahead as the ring holds
 //
+// Groups that RAM does not hold either, the last of each layer, are read from disk ahead of the
+// copies, and always streamed.
+//
 // How many rows are worth the CPU's while, and which share it gets, is found by trial. Steps of
 // more rows (prompts) leave nothing to it: all groups in host memory are streamed under the
 // computation, wave by wave.
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -25,6 +29,7 @@
 #include "models/load.h"
 #include "ops/gpu.h"
 #include "plan/card_plan.h"
+#include "plan/ram_plan.h"
 
 namespace shoehorn {
 
@@ -33,6 +38,10 @@ struct HybridOptions {
   KvOptions kv;
   Precision precision = Precision::fast;
   uint64_t vram_budget_bytes = 0;  // everything the process may hold on the card
+  // And in host memory, pages of mapped files apart. Groups beyond it are kept in a file without a
+  // name in the directory `spill`, and read and streamed in every step.
+  uint64_t ram_budget_bytes = UINT64_MAX;
+  std::filesystem::path spill;
   // Of the groups outside VRAM, the share that is streamed when few rows are computed; the CPU has
   // the others. none: the fastest one found by trial when the model is opened, for each number of
   // rows up to decode_rows.

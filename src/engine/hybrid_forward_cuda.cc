@@ -11,35 +11,49 @@ namespace shoehorn {
 
 Result<void> HybridForward::begin(const Batch& batch) {
   TRY(gpu_->wait());  // the host side of the exchange is used again
-  const auto split = std::find_if(splits_.begin(), splits_.end(),
-                                  [&](const Split& s) { return batch.rows() <= s.max_rows; });
-  begin_with(batch, split == splits_.end() ? many_rows_ : *split);
+  ahead_.clear();
+  begin_with(batch, split_of(batch.rows()));
   return {};
+}
+
+void HybridForward::start(int64_t rows, const Split& split) {
+  split_ = &split;
+  if (streamer_) streamer_->follow(&split.schedule);
+  if (attention_streamer_) attention_streamer_->follow(&attention_schedule_);
+  x_ = work_.residual.slice(0, rows);
 }
 
 void HybridForward::begin_with(const Batch& batch, const Split& split) {
   const int64_t m = batch.rows();
-  split_ = &split;
-  if (streamer_) streamer_->follow(&split.schedule);
-  if (attention_streamer_) attention_streamer_->follow(&attention_schedule_);
-  x_ = work_.residual.slice(0, m);
+  start(m, split);
   card_step_->upload(batch, options_.kv.page_tokens, gpu_->stream());
   const Weight table = block(model_.layout.embedding_block())
                            .weight(TensorRole::embedding, weights_.embedding.data());
-  embedding(pool_, table, batch.tokens, exchange_.rows.slice(0, m));
+  {
+    const CpuSpan span = cpu_span("embedding", -1);
+    embedding(pool_, table, batch.tokens, exchange_.rows.slice(0, m));
+  }
+  const CardSpan span = card_span("embedding", -1);
   const auto bytes = static_cast<size_t>(m * model_.config.hidden_size) * sizeof(float);
   CUDA_CHECK(
       cudaMemcpyAsync(x_.data, exchange_.rows.data, bytes, cudaMemcpyHostToDevice, gpu_->stream()));
+  turn_angles();
+}
+
+void HybridForward::turn_angles() {
   rope_angles(*gpu_, card_step_->positions(), frequencies_, model_.rope.magnitude,
-              work_.cosines.slice(0, m), work_.sines.slice(0, m));
+              work_.cosines.slice(0, x_.rows()), work_.sines.slice(0, x_.rows()));
 }
 
 Result<void> HybridForward::attention(int64_t layer) {
   const int number = model_.layout.attention_block(layer);
   const bool streamed = weights_.card_blocks[number] == nullptr;
-  const std::byte* weights =
-      streamed ? attention_streamer_->acquire(gpu_->stream()) : weights_.card_blocks[number];
-  attention_gqa(step(), AttentionWeights::bind(block(number), weights), kv_.layer(layer), x_);
+  const std::byte* weights = weights_.card_blocks[number];
+  if (streamed) weights = TRY(attention_streamer_->acquire(gpu_->stream()));
+  {
+    const CardSpan span = card_span("attention", layer);
+    attention_gqa(step(), AttentionWeights::bind(block(number), weights), kv_.layer(layer), x_);
+  }
   if (streamed) attention_streamer_->release(gpu_->stream());
   return {};
 }
@@ -48,18 +62,17 @@ Result<void> HybridForward::feed_forward(int64_t layer) {
   const int number = model_.layout.feed_forward_block(layer);
   const float* norm = block(number).vector(TensorRole::ffn_norm, weights_.card_blocks[number]);
   const GpuActivationRows n = feed_forward_norm(step(), norm, x_);
-  if (!split_->all_streamed) return shared_feed_forward(layer, n);
-  streamed_feed_forward(layer, n);
-  return {};
+  return split_->all_streamed ? streamed_feed_forward(layer, n) : shared_feed_forward(layer, n);
 }
 
-void HybridForward::take_pieces(int64_t layer, GroupRange range, GroupTable& table) {
+Result<void> HybridForward::take_pieces(int64_t layer, GroupRange range, GroupTable& table) {
   for (int64_t group = range.begin; group < range.end; group += plan_.slot_groups) {
-    const std::byte* piece = streamer_->acquire(gpu_->stream());
+    const std::byte* piece = TRY(streamer_->acquire(gpu_->stream()));
     for (int64_t g = group; g < std::min(group + plan_.slot_groups, range.end); ++g) {
       table.place(g, piece + static_cast<uint64_t>(g - group) * groups(layer).stride_bytes);
     }
   }
+  return {};
 }
 
 void HybridForward::give_back_pieces(GroupRange range) {
@@ -89,16 +102,19 @@ Result<void> HybridForward::shared_feed_forward(int64_t layer, const GpuActivati
   }
   GroupTable table = table_in_vram(block(number), weights_.card_blocks[number], counts.vram);
   const GroupRange streamed = {count - counts.stream, count};
-  take_pieces(layer, streamed, table);
-  if (counts.vram + counts.stream > 0) neuron_groups(step(), n, table, {0, count}, {.tensor = x_});
+  TRY(take_pieces(layer, streamed, table));
+  if (counts.vram + counts.stream > 0) {
+    const CardSpan span = card_span("feed-forward", layer);
+    neuron_groups(step(), n, table, {0, count}, {.tensor = x_});
+  }
   give_back_pieces(streamed);
   if (counts.cpu == 0) return {};
 
   TRY(compute_on_cpu(layer));
-  const Tensor sums = cpu_sums_.slice(0, x_.rows());
-  CUDA_CHECK(cudaMemcpyAsync(sums.data, exchange_.sums.data, bytes, cudaMemcpyHostToDevice,
-                             gpu_->stream()));
-  add_rows(*gpu_, x_, sums);
+  const CardSpan span = card_span("the CPU's sums", layer);
+  // The kernel reads host memory itself: a copy would wait behind the piece that is on its way, up
+  // to 1.6 ms in each layer.
+  add_rows(*gpu_, x_, cpu_sums_.slice(0, x_.rows()));
   return {};
 }
 
@@ -109,6 +125,7 @@ Result<void> HybridForward::compute_on_cpu(int64_t layer) {
     table.place(g, host_group(layer, g));
   }
   TRY(cuda_result(cudaEventSynchronize(normed_ready_), "GPU: computing"));
+  const CpuSpan span = cpu_span("feed-forward", layer);
   const int64_t m = x_.rows();
   const ActivationRows rows = prepare_activations(pool_, exchange_.normed.slice(0, m),
                                                   cpu_work_.activation_scratch, options_.precision);
@@ -119,34 +136,34 @@ Result<void> HybridForward::compute_on_cpu(int64_t layer) {
 }
 
 // Wave after wave on the card. Waves are the same whatever lies where, and so are their sums.
-void HybridForward::streamed_feed_forward(int64_t layer, const GpuActivationRows& n) {
+Result<void> HybridForward::streamed_feed_forward(int64_t layer, const GpuActivationRows& n) {
   const int number = model_.layout.feed_forward_block(layer);
   const int64_t vram = plan_.vram_groups[layer];
   GroupTable table = table_in_vram(block(number), weights_.card_blocks[number], vram);
   for (int64_t begin = 0; begin < table.count(); begin += wave_groups()) {
     const int64_t end = std::min(begin + wave_groups(), table.count());
     const GroupRange streamed = outside_vram(vram, begin, end);
-    take_pieces(layer, streamed, table);
-    neuron_groups(step(), n, table, {begin, end}, {.tensor = x_});
+    TRY(take_pieces(layer, streamed, table));
+    {
+      const CardSpan span = card_span("feed-forward", layer);
+      neuron_groups(step(), n, table, {begin, end}, {.tensor = x_});
+    }
     give_back_pieces(streamed);
   }
+  return {};
 }
 
 Result<Tensor> HybridForward::head(std::span<const int64_t> rows) {
-  const ModelLayout& layout = model_.layout;
   const auto count = static_cast<int64_t>(rows.size());
   // The rows' numbers and logits of the call before are still on their way.
   TRY(gpu_->wait());
   std::copy(rows.begin(), rows.end(), exchange_.head_rows);
   CUDA_CHECK(cudaMemcpyAsync(head_rows_, exchange_.head_rows, rows.size() * sizeof(int32_t),
                              cudaMemcpyHostToDevice, gpu_->stream()));
+  const CardSpan span = card_span("head", -1);
   const Tensor picked = work_.head_rows.slice(0, count);
   gather_rows(*gpu_, x_, head_rows_, picked);
-  const Tensor logits =
-      shoehorn::head(step(),
-                     HeadWeights::bind(layout, weights_.card_blocks[layout.head_block()],
-                                       weights_.card_blocks[layout.embedding_block()]),
-                     picked);
+  const Tensor logits = shoehorn::head(step(), head_weights(), picked);
   const Tensor host = exchange_.logits.slice(0, count);
   CUDA_CHECK(cudaMemcpyAsync(host.data, logits.data,
                              static_cast<size_t>(count * logits.columns()) * sizeof(float),
@@ -164,15 +181,18 @@ WeightBytes HybridForward::weight_bytes() const {
     bytes.cpu += static_cast<uint64_t>(layers[layer].cpu) * group;
     bytes.stream += static_cast<uint64_t>(layers[layer].stream) * group;
   }
+  bytes.disk = ram_.disk;
   return bytes;
 }
 
 std::string HybridForward::describe() const {
   const WeightBytes bytes = weight_bytes();
-  return fmt::format(
+  std::string text = fmt::format(
       "{}: {} of weights and {} of cache in VRAM; in host memory {} for the CPU, {} streamed",
       gpu_->facts().name, format_bytes(bytes.vram), format_bytes(plan_.kv), format_bytes(bytes.cpu),
-      format_bytes(bytes.stream));
+      format_bytes(bytes.stream - bytes.disk));
+  if (bytes.disk > 0) text += fmt::format("; {} streamed from disk", format_bytes(bytes.disk));
+  return text;
 }
 
 }  // namespace shoehorn

@@ -1,32 +1,99 @@
 // Opening a hybrid model: memory, weights, and who computes what.
 #include <algorithm>
+#include <cmath>
+#include <optional>
 
+#include "base/bytes.h"
 #include "base/clock.h"
 #include "base/cuda_check.h"
 #include "base/log.h"
+#include "base/memory_use.h"
 #include "engine/hybrid_state.h"
+#include "plan/measure_machine.h"
 
 namespace shoehorn {
+namespace {
+
+// What the process takes in host memory after the plan: kernels that the driver loads late,
+// sequences, rounding to pages.
+constexpr uint64_t kHostMargin = uint64_t{128} << 20;
+// Of what is outside VRAM, the part on disk up to which trials of splits say something: reading it
+// takes less time than the rest.
+constexpr uint64_t kTriedDiskShare = 32;
+
+// The share of what is outside VRAM that the bus brings while the CPU reads the rest: where trials
+// begin. As measured, where the machine was; else the one that was the fastest on an H100.
+double likely_share(int gpu) {
+  constexpr double kUnmeasured = 0.3;
+  const std::optional<MachineProfile> machine = kept_machine(gpu);
+  if (!machine || !machine->has_card() || machine->h2d_beside_read_bytes_per_s <= 0) {
+    return kUnmeasured;
+  }
+  const double bus = machine->h2d_beside_read_bytes_per_s;
+  return std::round(10 * bus / (bus + machine->cpu_read_beside_copy_bytes_per_s)) / 10;
+}
+
+}  // namespace
 
 Result<void> HybridForward::open(const Checkpoint& checkpoint, const LoadProgress& progress) {
-  const uint64_t context = TRY(gpu_process_bytes(gpu_->facts().index));
-  plan_ = TRY(plan_card(take_inventory(model_.config, model_.layout),
-                        {.limits = options_.limits,
-                         .kv_bytes = PagedKv::size_bytes(model_.config, options_.kv),
-                         .context_bytes = context,
-                         .vram_budget_bytes = options_.vram_budget_bytes}));
-  limits_ = plan_.limits;
-  TRY(place_on_card());
+  TRY(plan_and_place());
   TRY(open_host_side());
+  TRY(plan_host());
   const uint64_t weight_bytes = HybridWeights::card_bytes(model_, plan_);
-  weights_ = TRY(
-      load_hybrid(pool_, checkpoint, model_, plan_, card_.bytes().last(weight_bytes), progress));
+  weights_ = TRY(load_hybrid(pool_, checkpoint, model_,
+                             {.card = plan_,
+                              .ram = ram_,
+                              .vram = card_.bytes().last(weight_bytes),
+                              .spill = options_.spill},
+                             progress));
+  if (streamer_) streamer_->read_from(weights_.disk.get());
   for (int64_t layer = 0; layer < model_.config.num_hidden_layers; ++layer) {
     if (weights_.host_attention[layer] == nullptr) continue;
     attention_schedule_.push_back(
         {weights_.host_attention[layer], block(model_.layout.attention_block(layer)).size_bytes});
   }
+  TRY(open_decode());
   return choose_splits();
+}
+
+Result<void> HybridForward::plan_host() {
+  const uint64_t fixed = private_memory_bytes() + kHostMargin + exchange_.buffer.size_bytes() +
+                         cpu_buffer_.size_bytes() + HybridWeights::staging_bytes(model_, plan_);
+  ram_ = TRY(plan_ram(take_inventory(model_.config, model_.layout), plan_,
+                      {.ram_budget_bytes = options_.ram_budget_bytes, .fixed_bytes = fixed}));
+  return {};
+}
+
+// Others may have what the card should have free. Then what it refuses is planned smaller, and
+// said.
+Result<void> HybridForward::plan_and_place() {
+  constexpr int kMostTries = 5;
+  const uint64_t context = TRY(gpu_process_bytes(gpu_->facts().index));
+  const ModelInventory inventory = take_inventory(model_.config, model_.layout);
+  Error refused;
+  for (int attempt = 0; attempt < kMostTries; ++attempt) {
+    uint64_t& budget = options_.vram_budget_bytes;
+    Result<CardPlan> plan =
+        plan_card(inventory, {.limits = options_.limits,
+                              .kv_bytes = PagedKv::size_bytes(model_.config, options_.kv),
+                              .context_bytes = context,
+                              .vram_budget_bytes = budget});
+    if (!plan.ok()) return attempt == 0 ? plan.error() : refused;
+    plan_ = std::move(*plan);
+    limits_ = plan_.limits;
+    vram_ = VramBudget(budget - context);
+    const Result<void> placed = place_on_card();
+    if (placed.ok()) return {};
+    streamer_ = nullptr;
+    attention_streamer_ = nullptr;
+    card_ = GpuBuffer();
+    if (attempt == 0) refused = placed.error();
+    size_t free_bytes = 0, total_bytes = 0;
+    TRY(cuda_result(cudaMemGetInfo(&free_bytes, &total_bytes), "the card's memory"));
+    budget = std::min<uint64_t>(budget - budget / 8, context + free_bytes);
+    log_warning("{}; planning for {} of VRAM", placed.error().message, format_bytes(budget));
+  }
+  return refused;
 }
 
 // One allocation, cut once: whatever the step needs, then the ring, then the weights.
@@ -46,9 +113,8 @@ Result<void> HybridForward::place_on_card() {
     parts.kv = arena.take(plan_.kv);
     parts.step = arena.take(step_bytes);
     frequencies_ = arena.take_array<double>(pairs);
-    cpu_sums_ = Tensor::matrix(arena.take_array<float>(kFewRows * config.hidden_size), kFewRows,
-                               config.hidden_size);
     head_rows_ = arena.take_array<int32_t>(limits_.max_logit_rows);
+    masked_ = arena.take_array<int32_t>(static_cast<int64_t>(model_.masked_ids.size()));
     parts.work = arena.take(work_bytes);
     parts.scratch = arena.take(scratch_bytes);
     parts.ring = arena.take(plan_.ring);
@@ -57,7 +123,7 @@ Result<void> HybridForward::place_on_card() {
   };
   Arena planned;
   place(planned);
-  card_ = TRY(GpuBuffer::create(planned.peak_bytes(), "weights, cache and workspace"));
+  card_ = TRY(GpuBuffer::create(planned.peak_bytes(), "weights, cache and workspace", vram_));
   Arena arena(card_.bytes());
   place(arena);
   // Pages hold no NaN before they hold tokens: attention multiplies what lies behind a context by
@@ -82,6 +148,8 @@ Result<void> HybridForward::place_on_card() {
 
 Result<void> HybridForward::open_host_side() {
   TRY(exchange_.create(model_.config, limits_));
+  cpu_sums_ = exchange_.sums;
+  cpu_sums_.data = TRY(seen_by_card(reinterpret_cast<std::byte*>(exchange_.sums.row<float>(0))));
   const WorkspaceLimits cpu = {.max_rows = std::min(kFewRows, limits_.max_rows),
                                .max_logit_rows = 1,
                                .max_context = 1,
@@ -96,13 +164,25 @@ void HybridForward::add_pieces(int64_t layer, GroupRange range,
                                Streamer::Schedule& schedule) const {
   for (int64_t group = range.begin; group < range.end; group += plan_.slot_groups) {
     const int64_t end = std::min(group + plan_.slot_groups, range.end);
-    schedule.push_back({host_group(layer, group),
-                        static_cast<uint64_t>(end - group) * groups(layer).stride_bytes});
+    const uint64_t stride = groups(layer).stride_bytes;
+    const int64_t on_disk = groups(layer).count - ram_.disk_groups[layer];  // from this one on
+    const int64_t middle = std::clamp(on_disk, group, end);
+    Streamer::Piece piece = {.host = host_group(layer, group),
+                             .bytes = static_cast<uint64_t>(middle - group) * stride};
+    if (middle < end) {
+      piece.extent = weights_.extents[layer];
+      piece.extent_offset = static_cast<uint64_t>(middle - on_disk) * stride;
+      piece.extent_bytes = static_cast<uint64_t>(end - middle) * stride;
+      piece.ends_extent = end == groups(layer).count;
+    }
+    schedule.push_back(piece);
   }
 }
 
 Split HybridForward::make_split(int64_t max_rows, double share) const {
-  Split split = {.max_rows = max_rows, .share = share, .layers = split_layers(plan_, share)};
+  if (streams_in_waves(plan_, ram_.disk_groups)) return make_streamed(max_rows);
+  Split split = {
+      .max_rows = max_rows, .share = share, .layers = split_layers(plan_, share, ram_.disk_groups)};
   for (int64_t layer = 0; layer < model_.config.num_hidden_layers; ++layer) {
     const int64_t count = groups(layer).count;
     add_pieces(layer, {count - split.layers[layer].stream, count}, split.schedule);
@@ -114,6 +194,7 @@ Split HybridForward::make_streamed(int64_t max_rows) const {
   Split split = {.max_rows = max_rows, .all_streamed = true, .share = 1};
   for (int64_t layer = 0; layer < model_.config.num_hidden_layers; ++layer) {
     const int64_t count = groups(layer).count;
+    split.layers.push_back({.vram = plan_.vram_groups[layer], .stream = plan_.host_groups[layer]});
     for (int64_t begin = 0; begin < count; begin += wave_groups()) {
       add_pieces(
           layer,
@@ -149,6 +230,7 @@ Result<double> HybridForward::trial_seconds(const Split& split) {
     TRY(gpu_->wait());
     if (step > 0) least = std::min(least, clock.seconds());
   }
+  if (streamer_) streamer_->follow(nullptr);  // the schedule ends with the trial
   return least;
 }
 
@@ -179,9 +261,13 @@ Result<Split> HybridForward::fastest_split(int64_t rows, double middle) {
 Result<void> HybridForward::choose_splits() {
   constexpr int64_t kSurelyFewRows = 16;
   many_rows_ = make_streamed(limits_.max_rows);
-  double share = options_.stream_share.value_or(0.3);
-  if (options_.stream_share || plan_.ring == 0) {
-    splits_.push_back(make_split(kSurelyFewRows, share));
+  // Where a step waits for the disk, copies of what is in RAM would win nothing.
+  const bool waits_for_disk = ram_.disk > (plan_outside_vram() / kTriedDiskShare);
+  double share =
+      options_.stream_share.value_or(waits_for_disk ? 0 : likely_share(gpu_->facts().index));
+  if (options_.stream_share || plan_.ring == 0 || waits_for_disk) {
+    const bool in_waves = streams_in_waves(plan_, ram_.disk_groups);
+    splits_.push_back(make_split(in_waves ? limits_.max_rows : kSurelyFewRows, share));
     return {};
   }
   const int64_t tried_rows = std::min({options_.decode_rows, limits_.max_rows, kFewRows});

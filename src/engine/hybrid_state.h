@@ -5,10 +5,12 @@
 
 #include <algorithm>
 
+#include "engine/card_recorder.h"
 #include "engine/card_step.h"
 #include "engine/hybrid_forward.h"
 #include "engine/hybrid_weights.h"
 #include "engine/split.h"
+#include "engine/step_graphs.h"
 
 namespace shoehorn {
 
@@ -21,6 +23,7 @@ struct Exchange {
   Tensor sums;    // [few rows, h]: back from it
   Tensor logits;  // [logit rows, V]
   int32_t* head_rows = nullptr;
+  int32_t* sent_tokens = nullptr;  // [2, few rows]: chosen by the card, written by it
 
   Result<void> create(const ModelConfig& config, const WorkspaceLimits& limits) {
     Arena planned;
@@ -40,6 +43,7 @@ struct Exchange {
     sums = matrix(kFewRows, config.hidden_size);
     logits = matrix(limits.max_logit_rows, config.vocab_size);
     head_rows = arena.take_array<int32_t>(limits.max_logit_rows);
+    sent_tokens = arena.take_array<int32_t>(2 * kFewRows);
   }
 };
 
@@ -50,7 +54,9 @@ class HybridForward final : public Forward {
       : pool_(pool), gpu_(std::move(gpu)), model_(model), options_(options) {}
   ~HybridForward() override {
     cudaStreamSynchronize(gpu_->stream());
-    if (normed_ready_ != nullptr) cudaEventDestroy(normed_ready_);
+    for (const cudaEvent_t event : {normed_ready_, chosen_[0], chosen_[1]}) {
+      if (event != nullptr) cudaEventDestroy(event);
+    }
   }
 
   Result<void> open(const Checkpoint& checkpoint, const LoadProgress& progress);
@@ -59,6 +65,9 @@ class HybridForward final : public Forward {
   Result<void> attention(int64_t layer) override;
   Result<void> feed_forward(int64_t layer) override;
   Result<Tensor> head(std::span<const int64_t> rows) override;
+  int64_t decodes() const override;
+  Result<std::span<const int32_t>> decode(const Batch& batch,
+                                          std::span<const DecodeRow> rows) override;
 
   PagedKv& kv() override { return kv_; }
   const WorkspaceLimits& limits() const override { return limits_; }
@@ -68,12 +77,18 @@ class HybridForward final : public Forward {
     return bytes.ok() ? *bytes : 0;
   }
   uint64_t vram_budget_bytes() const override { return options_.vram_budget_bytes; }
+  uint64_t ram_budget_bytes() const override { return options_.ram_budget_bytes; }
   WeightBytes weight_bytes() const override;
   std::string describe() const override;
+  Result<void> start_recording() override;
+  Result<TimelineStep> take_recording() override;
   std::span<const std::byte> host_weights() const override { return weights_.host.bytes(); }
 
  private:
+  Result<void> plan_and_place();
   Result<void> place_on_card();
+  Result<void> plan_host();
+  uint64_t plan_outside_vram() const { return ram_.attention + ram_.groups + ram_.disk; }
   Result<void> open_host_side();
   Split make_split(int64_t max_rows, double share) const;
   Split make_streamed(int64_t max_rows) const;
@@ -95,15 +110,48 @@ class HybridForward final : public Forward {
   StepContext<Gpu> step() {
     return {*gpu_, model_.config, work_, options_.precision, card_step_->spans()};
   }
-  void take_pieces(int64_t layer, GroupRange range, GroupTable& table);
+  Result<void> take_pieces(int64_t layer, GroupRange range, GroupTable& table);
   void give_back_pieces(GroupRange range);
+  const Split& split_of(int64_t rows) const {
+    const auto found = std::find_if(splits_.begin(), splits_.end(),
+                                    [&](const Split& split) { return rows <= split.max_rows; });
+    return found == splits_.end() ? many_rows_ : *found;
+  }
+  void start(int64_t rows, const Split& split);
   void begin_with(const Batch& batch, const Split& split);
+  void turn_angles();
+  HeadWeights head_weights() const {
+    const ModelLayout& layout = model_.layout;
+    return HeadWeights::bind(layout, weights_.card_blocks[layout.head_block()],
+                             weights_.card_blocks[layout.embedding_block()]);
+  }
+
+  // A row of the step that is computed ahead (hybrid_decode_cuda.cc).
+  struct AheadRow {
+    const int32_t* pages = nullptr;
+    int64_t position = 0;
+    int32_t token = 0;
+    Choice choice;
+    bool operator==(const AheadRow&) const = default;
+  };
+  Result<void> open_decode();
+  Result<void> queue_decode(int64_t rows, int64_t context);
+  Result<void> queue_decode_kernels(int64_t rows);
+  void expect(const Batch& batch, std::span<const DecodeRow> rows);
+  static bool find_ahead(std::span<const AheadRow> ahead, const Batch& batch,
+                         std::span<const DecodeRow> rows, std::vector<int64_t>& places);
   int64_t pieces_of(GroupRange range) const {
     return (range.end - range.begin + plan_.slot_groups - 1) / plan_.slot_groups;
   }
   Result<void> shared_feed_forward(int64_t layer, const GpuActivationRows& n);
-  void streamed_feed_forward(int64_t layer, const GpuActivationRows& n);
+  Result<void> streamed_feed_forward(int64_t layer, const GpuActivationRows& n);
   Result<void> compute_on_cpu(int64_t layer);
+  CardSpan card_span(const char* name, int64_t layer) {
+    return {recorder_.get(), gpu_->stream(), name, layer};
+  }
+  CpuSpan cpu_span(const char* name, int64_t layer) {
+    return {recorder_ ? recorder_->cpu() : nullptr, name, layer};
+  }
 
   ThreadPool& pool_;
   std::unique_ptr<Gpu> gpu_;
@@ -111,25 +159,40 @@ class HybridForward final : public Forward {
   HybridOptions options_;
   WorkspaceLimits limits_;
   CardPlan plan_;
+  RamPlan ram_;
 
-  GpuBuffer card_;  // everything of ours in VRAM
+  VramBudget vram_;  // what is left of the budget beside the context
+  GpuBuffer card_;   // everything of ours in VRAM
   HybridWeights weights_;
   Workspace work_;
   PagedKv kv_;
   std::unique_ptr<CardStep> card_step_;
   double* frequencies_ = nullptr;                            // on the card
-  Tensor cpu_sums_;                                          // [few rows, h] on the card
+  Tensor cpu_sums_;  // [few rows, h]: exchange_.sums as the card sees it
   int32_t* head_rows_ = nullptr;                             // on the card
   std::unique_ptr<Streamer> streamer_, attention_streamer_;  // null: nothing is streamed
   Streamer::Schedule attention_schedule_;
   std::vector<Split> splits_;  // by rows, ascending
   Split many_rows_;
   const Split* split_ = nullptr;  // of this step
+  std::unique_ptr<CardRecorder> recorder_;  // null: nobody asked
 
   Exchange exchange_;
   HostBuffer cpu_buffer_;
   Workspace cpu_work_;
   cudaEvent_t normed_ready_ = nullptr;
+
+  Pin embedding_pin_;
+  const std::byte* embedding_on_card_ = nullptr;  // read by the card, wherever it lies
+  int32_t* sent_on_card_ = nullptr;               // exchange_.sent_tokens as the card sees it
+  int32_t* masked_ = nullptr;                     // model_.masked_ids on the card
+  bool repeats_ = false;                          // decoding takes the card alone
+  StepGraphs graphs_;
+  cudaEvent_t chosen_[2] = {};  // the tokens of a step are in exchange_
+  int turn_ = 0;                // the one of the step queued last
+  std::vector<AheadRow> ahead_;
+  std::vector<int64_t> ahead_places_;
+  std::vector<int32_t> chosen_tokens_;
 
   Tensor x_;  // the step's residual stream on the card, [rows, h]
 };

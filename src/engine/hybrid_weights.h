@@ -1,6 +1,7 @@
 // The weights of a hybrid model in their places, and the way there from the files.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <vector>
 
@@ -20,14 +21,26 @@ struct HybridWeights {
   std::vector<std::byte*> host_layers;     // the first group of each layer that is on the host
   std::vector<std::byte*> host_attention;  // of each layer; null: on the card
   HostBuffer embedding;
+  // On disk: the last groups of layers, one extent a layer; and a ring for them, pinned.
+  HostBuffer disk_buffer;
+  std::unique_ptr<DiskQueue> file;
+  std::unique_ptr<DiskRing> disk;  // null: nothing is on disk
+  std::vector<int64_t> extents;    // of each layer; -1: none
   Pin pin;
 
   static uint64_t card_bytes(const Model& model, const CardPlan& plan);
+  // Host memory that loading takes beside all this.
+  static uint64_t staging_bytes(const Model& model, const CardPlan& plan);
 };
 
-// card: card_bytes(...) bytes of VRAM.
+struct HybridPlaces {
+  const CardPlan& card;
+  const RamPlan& ram;
+  std::span<std::byte> vram;    // card_bytes(...) of it
+  std::filesystem::path spill;  // the directory for what is on disk
+};
 Result<HybridWeights> load_hybrid(ThreadPool& pool, const Checkpoint& checkpoint,
-                                  const Model& model, const CardPlan& plan,
-                                  std::span<std::byte> card, const LoadProgress& progress);
+                                  const Model& model, const HybridPlaces& places,
+                                  const LoadProgress& progress);
 
 }  // namespace shoehorn

@@ -2,7 +2,11 @@
 
 #include "base/gpu.h"
 #include "base/log.h"
+#include "base/memory_use.h"
+#include "engine/host_weights.h"
 #include "engine/hybrid_forward.h"
+#include "memory/spill_file.h"
+#include "plan/hardware.h"
 
 #include <algorithm>
 
@@ -10,7 +14,12 @@ namespace shoehorn {
 namespace {
 
 constexpr int64_t kDefaultContext = 4096;
+constexpr int64_t kLeastLogitRows = WorkspaceLimits().max_logit_rows;
 constexpr uint64_t kUnaskedReserve = 12;  // of the card: a twelfth is left to others
+// Without a word, so much RAM is left to others: a sixteenth, and no less than this.
+constexpr uint64_t kUnaskedRamReserve = uint64_t{256} << 20;
+// What the program takes later than the plan is made: sequences, sampling, rounding to pages.
+constexpr uint64_t kProgramMargin = uint64_t{32} << 20;
 
 // Rows of the vocabulary that hold no token: padding of the embedding, holes, unused ids.
 std::vector<int32_t> masked_ids(const Tokenizer& tokenizer, int64_t vocab_size) {
@@ -45,15 +54,38 @@ KvOptions kv_options(int64_t context, const OpenOptions& options) {
   return kv;
 }
 
+uint64_t ram_budget(const OpenOptions& options) {
+  if (options.ram_budget_bytes) return *options.ram_budget_bytes;
+  const HostFacts host = read_host_facts();
+  const uint64_t reserve = std::max(host.memory_bytes / 16, kUnaskedRamReserve);
+  const uint64_t available = std::max(host.available_memory_bytes, reserve) - reserve;
+  return private_memory_bytes() + available;
+}
+
+std::filesystem::path spill_directory(const OpenOptions& options) {
+  return options.spill.empty() ? default_spill_directory() : options.spill;
+}
+
+// Tokens of one step; `unasked` where the caller does not say.
+int64_t step_rows(int64_t context, const OpenOptions& options, int64_t unasked) {
+  return std::min(options.max_rows > 0 ? options.max_rows : unasked, context * options.sequences);
+}
+
 Result<std::unique_ptr<Forward>> open_on_host(ThreadPool& pool, const Checkpoint& checkpoint,
                                               const Model& model, int64_t context,
                                               const OpenOptions& options) {
   HostForwardOptions host = {.kv = kv_options(context, options), .precision = options.precision};
   host.limits = {.max_context = context, .thread_count = pool.thread_count()};
-  host.limits.max_rows = rows_within<ThreadPool>(
-      model.config, host.limits, std::min(options.max_rows, context * options.sequences),
-      options.workspace_budget_bytes);
-  auto weights = TRY(load_resident(pool, checkpoint, model.layout, options.progress));
+  host.limits.max_rows =
+      rows_within<ThreadPool>(model.config, host.limits, step_rows(context, options, kHostStepRows),
+                              options.workspace_budget_bytes);
+  const uint64_t work = workspace_bytes<ThreadPool>(model.config, host.limits);
+  const RamPlan plan = TRY(plan_ram(take_inventory(model.config, model.layout),
+                                    {.ram_budget_bytes = ram_budget(options),
+                                     .fixed_bytes = private_memory_bytes() + kProgramMargin + work,
+                                     .kv_bytes = PagedKv::size_bytes(model.config, host.kv)}));
+  auto weights = TRY(
+      load_host(pool, checkpoint, model.layout, plan, spill_directory(options), options.progress));
   return make_host_forward(pool, model, std::move(weights), host);
 }
 
@@ -73,11 +105,17 @@ Result<std::unique_ptr<Forward>> open_forward(ThreadPool& pool, const Checkpoint
   hybrid.precision = options.precision;
   hybrid.stream_share = options.stream_share;
   hybrid.decode_rows = options.sequences;
-  hybrid.limits = {.max_rows = std::min(options.max_rows, context * options.sequences),
+  hybrid.limits = {.max_logit_rows = std::clamp(options.sequences, kLeastLogitRows, kFewRows),
                    .max_context = context,
                    .thread_count = pool.thread_count()};
+  hybrid.ram_budget_bytes = ram_budget(options);
+  hybrid.spill = spill_directory(options);
   hybrid.vram_budget_bytes =
       options.vram_budget_bytes.value_or(card.total_bytes - card.total_bytes / kUnaskedReserve);
+  hybrid.limits.max_rows =
+      step_rows(context, options,
+                step_rows_within(model.config, context, hybrid.vram_budget_bytes,
+                                 context * options.sequences));
   Result<std::unique_ptr<Forward>> forward = open_on_card(pool, model, checkpoint, request);
   if (forward.ok() || asked) return forward;
   log_warning("{}; computing on the CPU", forward.error().message);

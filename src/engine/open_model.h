@@ -22,13 +22,19 @@ struct OpenedModel {
 };
 
 struct OpenOptions {
-  int64_t context = 0;     // tokens of one sequence; 0: the model's own, at most 4096
-  int64_t max_rows = 512;  // tokens of one step (prefill chunk)
+  int64_t context = 0;  // tokens of one sequence; 0: the model's own, at most 4096
+  // Tokens of one step (a prompt is read in chunks of so many); 0: 512 on the CPU, on a card what
+  // is worth its memory.
+  int64_t max_rows = 0;
   uint64_t workspace_budget_bytes = uint64_t{64} << 20;  // lowers max_rows on wide models
   DType kv_dtype = DType::f16;
   // VRAM that the process may hold on the card; 0: the CPU alone. none: most of the card's, where
   // there is a card that holds what must be on it; else the CPU alone.
   std::optional<uint64_t> vram_budget_bytes;
+  // RAM that the process may hold, pages of mapped files apart; weights beyond it are read from
+  // disk in every step. none: what is available, but for a margin.
+  std::optional<uint64_t> ram_budget_bytes;
+  std::filesystem::path spill;         // where those weights are kept; empty: the cache directory
   int gpu = 0;                         // the card's number
   std::optional<double> stream_share;  // see HybridOptions
   Precision precision = Precision::fast;

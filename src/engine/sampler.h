@@ -1,15 +1,16 @@
 // Sampler: the next token from logits, as the OpenAI API and Hugging Face's generation define it.
 //
-// Order: penalties, temperature, top-k, top-p, min-p, draw. temperature 0 is greedy (after
-// penalties).
+// Order: penalties, temperature, min-p, top-k, top-p, draw (ops/choose.h). temperature 0 is greedy
+// (after penalties).
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
-#include "base/random.h"
 #include "base/result.h"
+#include "ops/choose.h"
 
 namespace shoehorn {
 
@@ -40,17 +41,20 @@ class Sampler {
   // logits: [V], overwritten. Ids whose logit is minus infinity are never drawn.
   int32_t choose(std::span<float> logits);
 
+  // How the next token is to be chosen elsewhere, where the logits are; nothing where penalties
+  // make that more than a choice. drawn() tells that it was.
+  std::optional<Choice> choice() const {
+    if (has_penalties()) return {};
+    return choice_;
+  }
+  void drawn() { ++choice_.draw; }
+
  private:
-  struct Candidate {
-    int32_t token;
-    float probability;  // not normalised
-  };
+  bool has_penalties() const { return !seen_.empty() || !generated_counts_.empty(); }
   void apply_penalties(std::span<float> logits) const;
-  void gather_candidates(std::span<const float> logits);
-  int32_t draw();
 
   SamplingParameters parameters_;
-  Random random_;
+  Choice choice_;
   std::vector<uint32_t> generated_counts_;  // [V], empty without frequency or presence penalty
   std::vector<uint8_t> seen_;               // [V], empty without repetition penalty
   std::vector<Candidate> candidates_;       // capacity V, empty when greedy

@@ -12,7 +12,7 @@ struct Split {
   int64_t max_rows = 1;
   bool all_streamed = false;        // nothing for the CPU: in waves
   double share = 0;                 // streamed, else
-  std::vector<GroupCounts> layers;  // unless all is streamed
+  std::vector<GroupCounts> layers;
   Streamer::Schedule schedule;      // the pieces of a step, in order
 };
 

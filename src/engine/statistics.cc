@@ -36,6 +36,14 @@ std::string describe(const Engine& engine, const SequenceStatistics& statistics,
         "; answer {} tokens at {:.1f}/s", statistics.generation_steps + 1,
         static_cast<double>(statistics.generation_steps) / statistics.generation_seconds);
     const uint64_t vram = engine.forward().vram_bytes();
+    const uint64_t disk = engine.forward().weight_bytes().disk;
+    if (disk > 0) {
+      const double steps_per_s =
+          static_cast<double>(statistics.generation_steps) / statistics.generation_seconds;
+      text += fmt::format(", {} a step read from disk at {:.2f} GB/s", format_bytes(disk),
+                          static_cast<double>(disk) * steps_per_s / 1e9);
+      return text;
+    }
     text += vram > 0
                 ? fmt::format(", {} of VRAM", format_bytes(vram))
                 : fmt::format(", {:.0f} % of the memory-bandwidth limit ({:.0f} GB/s)",

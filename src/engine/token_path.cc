@@ -11,12 +11,43 @@ Result<void> Engine::step() {
   scheduler_.next(kv_, batch_);
   if (batch_.rows() == 0) return {};
 
+  if (collect_choices()) return decode(clock);
   TRY(forward_->begin(batch_));  // x = embedding of the rows' tokens
   for (int64_t layer = 0; layer < model_->config.num_hidden_layers; ++layer) {
     TRY(forward_->attention(layer));     // x += attention(norm(x))
     TRY(forward_->feed_forward(layer));  // x += ffn(norm(x))
   }
   return deliver(clock);
+}
+
+// True if each row of the batch is its sequence's last token, wanted for nothing but the choice of
+// the next, and the Forward can make all these choices: then decode_rows_ says how.
+bool Engine::collect_choices() {
+  decode_rows_.clear();
+  if (batch_.rows() > forward_->decodes()) return false;
+  for (const Batch::Part& part : batch_.parts) {
+    const Sequence& sequence = *part.sequence;
+    const Request& request = sequence.request;
+    const std::optional<Choice> choice = sequence.sampler.choice();
+    if (sequence.pending() != 1 || request.on_logits || !choice || request.max_new_tokens == 0) {
+      return false;
+    }
+    decode_rows_.push_back(
+        {.choice = *choice, .last = sequence.new_tokens + 1 == request.max_new_tokens});
+  }
+  return true;
+}
+
+Result<void> Engine::decode(const Stopwatch& clock) {
+  const std::span<const int32_t> tokens = TRY(forward_->decode(batch_, decode_rows_));
+  for (size_t i = 0; i < batch_.parts.size(); ++i) {
+    const Batch::Part& part = batch_.parts[i];
+    part.sequence->cached += 1;
+    part.sequence->sampler.drawn();
+    accept(*part.sequence, tokens[i]);
+    account(part, clock.seconds());
+  }
+  return {};
 }
 
 // Logits of the rows somebody wants, a workspace full at a time; then every sequence moves on.
@@ -74,7 +105,11 @@ void Engine::choose(Sequence& sequence, std::span<float> logits) {
   const Request& request = sequence.request;
   if (sequence.new_tokens >= request.max_new_tokens) return;
   for (const int32_t id : model_->masked_ids) logits[id] = -std::numeric_limits<float>::infinity();
-  const int32_t token = sequence.sampler.choose(logits);
+  accept(sequence, sequence.sampler.choose(logits));
+}
+
+void Engine::accept(Sequence& sequence, int32_t token) {
+  const Request& request = sequence.request;
   const auto& stops = request.stop_token_ids;
   if (std::find(stops.begin(), stops.end(), token) != stops.end()) {
     sequence.finish = FinishReason::stop_token;

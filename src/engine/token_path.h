@@ -46,13 +46,17 @@ class Engine {
   const Model& model() const { return *model_; }
   const EngineOptions& options() const { return options_; }
   const Forward& forward() const { return *forward_; }
+  Forward& forward() { return *forward_; }
   const PagedKv& kv() const { return kv_; }
 
  private:
+  bool collect_choices();
+  Result<void> decode(const Stopwatch& clock);
   Result<void> deliver(const Stopwatch& clock);
   void collect_wanted_rows();
   void deliver_row(const Batch::Part& part, int64_t row, std::span<float> logits);
   void choose(Sequence& sequence, std::span<float> logits);
+  static void accept(Sequence& sequence, int32_t token);
   static void account(const Batch::Part& part, double seconds);
   Result<void> check(const Request& request) const;
   void take_over(SequenceId from, Sequence& to);
@@ -69,6 +73,7 @@ class Engine {
   };
   std::vector<WantedRow> wanted_;   // rows of the batch whose logits somebody needs
   std::vector<int64_t> head_rows_;  // the ones computed at a time
+  std::vector<DecodeRow> decode_rows_;
   std::map<SequenceId, std::unique_ptr<Sequence>> sequences_;
   SequenceId next_id_ = 1;
 };

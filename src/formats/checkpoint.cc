@@ -259,6 +259,10 @@ void Checkpoint::release(const StoredTensor& tensor) const {
   std::visit([&](const auto& files) { files.release(tensor); }, state_->files);
 }
 
+void Checkpoint::will_need(const StoredTensor& tensor, std::span<const std::byte> bytes) const {
+  std::visit([&](const auto& files) { files.will_need(tensor, bytes); }, state_->files);
+}
+
 Result<TokenizerData> Checkpoint::tokenizer_data() const {
   if (const auto* file = std::get_if<GgufFile>(&state_->files)) {
     return tokenizer_data_from_gguf(*file);

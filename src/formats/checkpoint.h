@@ -46,6 +46,8 @@ class Checkpoint {
 
   // Tells the kernel that a tensor's pages are done with (after repacking).
   void release(const StoredTensor& tensor) const;
+  // Or that some of its bytes are wanted soon.
+  void will_need(const StoredTensor& tensor, std::span<const std::byte> bytes) const;
 
   Result<TokenizerData> tokenizer_data() const;
   const std::string& chat_template() const;  // Jinja text; "" where the files have none

@@ -131,6 +131,10 @@ void GgufFile::release(const StoredTensor& tensor) const {
   if (static_cast<size_t>(tensor.file) < files_.size()) files_[tensor.file].release(tensor.bytes);
 }
 
+void GgufFile::will_need(const StoredTensor& tensor, std::span<const std::byte> bytes) const {
+  if (static_cast<size_t>(tensor.file) < files_.size()) files_[tensor.file].will_need(bytes);
+}
+
 bool GgufFile::has(std::string_view key) const {
   return lookup(*this, key) != nullptr;
 }

@@ -45,6 +45,7 @@ class GgufFile {
 
   // Tells the kernel that a tensor's pages are done with.
   void release(const StoredTensor& tensor) const;
+  void will_need(const StoredTensor& tensor, std::span<const std::byte> bytes) const;
 
   // Typed metadata. `required_*`: errors when the key is absent or of another kind. `*_or`: the
   // fallback when absent, an error when of another kind.

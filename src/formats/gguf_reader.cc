@@ -5,6 +5,7 @@
 #include <bit>
 #include <type_traits>
 
+#include "formats/gguf_cursor.h"
 #include "formats/quote.h"
 
 namespace shoehorn {
@@ -334,27 +335,6 @@ std::optional<uint32_t> ggml_type_number(StoredType type) {
   for (const GgmlType& known : kGgmlTypes)
     if (known.stored == stored(type)) return known.id;
   return std::nullopt;
-}
-
-Result<std::string_view> GgufCursor::read_string(std::string_view field) {
-  const auto length = TRY(read<uint64_t>(field));
-  TRY(need(length, field));
-  const auto* text = reinterpret_cast<const char*>(bytes_.data() + position_);
-  position_ += length;
-  return std::string_view(text, length);
-}
-
-Result<void> GgufCursor::can_hold(uint64_t count, uint64_t item_bytes,
-                                  std::string_view field) const {
-  if (count <= remaining() / item_bytes) return {};
-  return fail("{}: {}: expected at most {} in the {} bytes that follow, found {}", file_, field,
-              remaining() / item_bytes, remaining(), count);
-}
-
-Result<void> GgufCursor::need(uint64_t count, std::string_view field) const {
-  if (count <= remaining()) return {};
-  return fail("{}: {}: expected {} bytes at {}, found the end of the header after {} (cut short?)",
-              file_, field, count, position_, remaining());
 }
 
 Result<void> GgufReader::read(std::span<const std::byte> bytes, const std::string& name,

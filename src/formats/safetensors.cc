@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 
+#include "base/bus_guard.h"
 #include "formats/json_fields.h"
 #include "formats/quote.h"
 
@@ -44,6 +45,11 @@ constexpr DataType kDataTypes[] = {
     {"F64", 64, {}},
     {"C64", 64, {}},
 };
+
+Error unreadable(const std::string& file) {
+  return fail("{}: the file became shorter, or its disk failed, while its header was being read",
+              file);
+}
 
 // RoPE's frequencies, which old files carry: they follow from the config.
 bool is_ignored(std::string_view tensor) {
@@ -211,16 +217,20 @@ Result<void> Safetensors::append(std::span<const std::byte> bytes, const std::st
     return fail("{}: expected a safetensors file of at least {} bytes, found {}", name,
                 kLengthBytes, bytes.size());
   }
-  std::memcpy(&header_bytes, bytes.data(), kLengthBytes);
+  // Headers are copied first: a file may become shorter while it is read.
+  const auto copy = [&](void* to, uint64_t from, uint64_t count) {
+    return survives_reading([&] { std::memcpy(to, bytes.data() + from, count); });
+  };
+  if (!copy(&header_bytes, 0, kLengthBytes)) return unreadable(name);
   const uint64_t most = std::min<uint64_t>(kMostHeaderBytes, bytes.size() - kLengthBytes);
   if (header_bytes > most) {
     return fail("{}: header length: expected at most {} bytes, found {}", name, most, header_bytes);
   }
-  const std::string_view text(reinterpret_cast<const char*>(bytes.data()) + kLengthBytes,
-                              header_bytes);
+  std::string text(header_bytes, '\0');
+  if (!copy(text.data(), kLengthBytes, header_bytes)) return unreadable(name);
   if (!text.starts_with('{')) {
     return fail("{}: header: expected to begin with '{{', found {}", name,
-                quote(text.substr(0, 1)));
+                quote(std::string_view(text).substr(0, 1)));
   }
   const std::span<const std::byte> data = bytes.subspan(kLengthBytes + header_bytes);
   const json header = TRY(parse_header(text, name));
@@ -300,6 +310,10 @@ const StoredTensor* Safetensors::find(std::string_view tensor) const {
 
 void Safetensors::release(const StoredTensor& tensor) const {
   if (static_cast<size_t>(tensor.file) < files_.size()) files_[tensor.file].release(tensor.bytes);
+}
+
+void Safetensors::will_need(const StoredTensor& tensor, std::span<const std::byte> bytes) const {
+  if (static_cast<size_t>(tensor.file) < files_.size()) files_[tensor.file].will_need(bytes);
 }
 
 }  // namespace shoehorn

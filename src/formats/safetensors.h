@@ -36,6 +36,7 @@ class Safetensors {
 
   // Tells the kernel that a tensor's pages are done with.
   void release(const StoredTensor& tensor) const;
+  void will_need(const StoredTensor& tensor, std::span<const std::byte> bytes) const;
 
  private:
   Result<void> open_file(const std::filesystem::path& path);

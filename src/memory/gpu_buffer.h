@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "memory/host_buffer.h"
+#include "memory/vram_budget.h"
 
 namespace shoehorn {
 
@@ -17,6 +18,8 @@ class GpuBuffer {
   GpuBuffer() = default;
   // `purpose` names it in errors. Errors: the card has no such room.
   static Result<GpuBuffer> create(uint64_t size_bytes, const char* purpose);
+  // Charged to a budget, which outlives the buffer. Errors: the budget, the card.
+  static Result<GpuBuffer> create(uint64_t size_bytes, const char* purpose, VramBudget& budget);
 
   GpuBuffer(GpuBuffer&& other) noexcept;
   GpuBuffer& operator=(GpuBuffer&& other) noexcept;
@@ -29,6 +32,7 @@ class GpuBuffer {
  private:
   std::byte* data_ = nullptr;
   uint64_t size_bytes_ = 0;
+  VramBudget* budget_ = nullptr;
 };
 
 // Keeps host memory pinned: the card copies from it at full speed, and the kernel never moves it.
@@ -52,5 +56,8 @@ class Pin {
  private:
   std::vector<std::byte*> ranges_;
 };
+
+// The address by which the card reads and writes pinned memory, over the bus.
+Result<std::byte*> seen_by_card(std::byte* pinned);
 
 }  // namespace shoehorn

@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/fault.h"
 
 namespace shoehorn {
 namespace {
@@ -23,8 +24,12 @@ Result<HostBuffer> HostBuffer::create(uint64_t size_bytes, const char* purpose) 
   if (size_bytes == 0) return buffer;
   // One huge page more than asked for, so that an aligned start lies inside.
   buffer.mapping_bytes_ = round_up(size_bytes, kHugePage) + kHugePage;
-  void* mapping = ::mmap(nullptr, buffer.mapping_bytes_, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* mapping = MAP_FAILED;
+  errno = ENOMEM;
+  if (!fault(FaultPoint::host_allocation)) {
+    mapping = ::mmap(nullptr, buffer.mapping_bytes_, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  }
   if (mapping == MAP_FAILED) {
     return fail("host memory for {}: cannot reserve {}: {}", purpose, format_bytes(size_bytes),
                 std::strerror(errno));

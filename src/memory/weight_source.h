@@ -47,6 +47,10 @@ class WeightSource {
   virtual void prefetch(int block) = 0;
   // Errors: the block cannot be brought near (a disk read failed).
   virtual Result<Lease> acquire(int block) = 0;
+  // Host memory that holds blocks for good.
+  virtual std::span<const std::byte> resident() const { return {}; }
+  // Bytes of the blocks that are read from disk whenever they are wanted.
+  virtual uint64_t disk_bytes() const { return 0; }
 
  private:
   friend class Lease;
@@ -70,6 +74,7 @@ class ResidentWeights final : public WeightSource {
     return Lease(this, block,
                  buffer_.bytes().subspan(offsets_[block], offsets_[block + 1] - offsets_[block]));
   }
+  std::span<const std::byte> resident() const override { return buffer_.bytes(); }
 
  private:
   void release(int) override {}

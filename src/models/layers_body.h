@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "models/layers.h"
+#include "ops/attend.h"
 #include "ops/prepare.h"
 
 namespace shoehorn {
@@ -36,25 +37,21 @@ void attention_gqa(const StepContext<Executor>& step, const AttentionWeights& we
           {.weight = &weights.value, .bias = weights.value_bias, .output = v}});
 
   const Tensor q_heads = by_head(q, config.num_attention_heads, config.head_dim);
-  rope_and_append(step.executor, cache,
-                  {.q = q_heads,
-                   .k = by_head(k, config.num_key_value_heads, config.head_dim),
-                   .v = by_head(v, config.num_key_value_heads, config.head_dim),
-                   .cosines = work.cosines.slice(0, m),
-                   .sines = work.sines.slice(0, m),
-                   .pairing = config.rope_layout == RopeLayout::half ? RopePairing::half
-                                                                     : RopePairing::interleaved},
-                  step.spans);
-
-  const Tensor attended = work.attended.slice(0, m);
-  attention(step.executor, cache,
-            {.q = q_heads,
-             .out = by_head(attended, config.num_attention_heads, config.head_dim),
-             .scale = 1.0f / std::sqrt(static_cast<float>(config.head_dim))},
-            step.spans, work.attention_scratch);
-
-  const auto heads =
-      prepare_activations(step.executor, attended, work.activation_scratch, step.precision);
+  const Tensor attended =
+      by_head(work.attended.slice(0, m), config.num_attention_heads, config.head_dim);
+  const auto heads = attend_and_prepare(
+      step.executor, cache,
+      {.rope = {.q = q_heads,
+                .k = by_head(k, config.num_key_value_heads, config.head_dim),
+                .v = by_head(v, config.num_key_value_heads, config.head_dim),
+                .cosines = work.cosines.slice(0, m),
+                .sines = work.sines.slice(0, m),
+                .pairing = config.rope_layout == RopeLayout::half ? RopePairing::half
+                                                                  : RopePairing::interleaved},
+       .out = attended,
+       .scale = 1.0f / std::sqrt(static_cast<float>(config.head_dim))},
+      step.spans, {.attention = work.attention_scratch, .activations = work.activation_scratch},
+      step.precision);
   linear(step.executor, heads,
          {{.weight = &weights.output,
            .bias = weights.output_bias,

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/bus_guard.h"
+#include "models/read_ahead.h"
 #include "tensor/repack.h"
 
 namespace shoehorn {
@@ -65,6 +66,27 @@ Result<void> load_slot(ThreadPool& pool, const Checkpoint& checkpoint, const Wei
   return {};
 }
 
+// Embedding and head, then the layers.
+std::vector<int> load_order(const ModelLayout& layout) {
+  std::vector<int> order = {layout.embedding_block(), layout.head_block()};
+  for (int block = 0; block < layout.embedding_block(); ++block) order.push_back(block);
+  return order;
+}
+
+std::vector<const StoredTensor*> matrices_in_order(const Checkpoint& checkpoint,
+                                                   const ModelLayout& layout) {
+  std::vector<const StoredTensor*> tensors;
+  for (const int b : load_order(layout)) {
+    for (const WeightSlot& slot : layout.blocks[b].slots) {
+      if (is_vector(slot.role)) continue;
+      const StoredTensor* tensor =
+          checkpoint.find(tensor_name(checkpoint.naming(), slot.role, layout.blocks[b].layer));
+      if (tensor != nullptr) tensors.push_back(tensor);
+    }
+  }
+  return tensors;
+}
+
 // Blocks one after the other in one buffer.
 class ResidentSink final : public WeightSink {
  public:
@@ -83,15 +105,19 @@ class ResidentSink final : public WeightSink {
 
 Result<void> load_weights(ThreadPool& pool, const Checkpoint& checkpoint, const ModelLayout& layout,
                           WeightSink& sink, const LoadProgress& progress) {
-  for (int b = 0; b < static_cast<int>(layout.blocks.size()); ++b) {
+  ReadAhead ahead(checkpoint, matrices_in_order(checkpoint, layout));
+  uint64_t done = 0;
+  for (const int b : load_order(layout)) {
     const BlockLayout& block = layout.blocks[b];
     const BlockTarget target = TRY(sink.begin(b));
     for (const WeightSlot& slot : block.slots) {
       const std::string name = tensor_name(checkpoint.naming(), slot.role, block.layer);
       TRY(load_slot(pool, checkpoint, slot, name, target));
-      if (progress) progress(layout.offsets[b] + slot.offset, layout.size_bytes());
+      if (!is_vector(slot.role)) ahead.done(checkpoint.find(name)->bytes.size());
+      if (progress) progress(done + slot.offset, layout.size_bytes());
     }
     TRY(sink.end(b));
+    done += block.size_bytes;
   }
   if (progress) progress(layout.size_bytes(), layout.size_bytes());
   return {};

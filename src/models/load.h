@@ -16,18 +16,23 @@ namespace shoehorn {
 // Called after each tensor with bytes written so far and in all.
 using LoadProgress = std::function<void(uint64_t done_bytes, uint64_t total_bytes)>;
 
-// Where the bytes of one block are written: those before `boundary` to `near`, the others to `far`.
-// The boundary lies between neuron groups (or is 0, or the block's end).
+// Where the bytes of one block are written: those before `boundary` to `near`, those from there on
+// to `far`, and those from `last_boundary` on to `last`. Boundaries lie between neuron groups (or
+// are 0, or the block's end).
 struct BlockTarget {
   std::byte* near = nullptr;
   std::byte* far = nullptr;
   uint64_t boundary = 0;
+  std::byte* last = nullptr;
+  uint64_t last_boundary = UINT64_MAX;
   std::byte* at(uint64_t offset) const {
-    return offset < boundary ? near + offset : far + (offset - boundary);
+    if (offset < boundary) return near + offset;
+    return offset < last_boundary ? far + (offset - boundary) : last + (offset - last_boundary);
   }
 };
 
-// Takes blocks one after the other, in the layout's order.
+// Takes blocks one after the other: embedding and head, then the layers' in the layout's order.
+// (The largest come first, while nothing else is in memory.)
 class WeightSink {
  public:
   virtual ~WeightSink() = default;

@@ -19,17 +19,20 @@ int64_t aligned(int64_t bytes) {
 }  // namespace
 
 PreparedLayout::PreparedLayout(int64_t m, int64_t columns) {
-  const int64_t blocks = (columns + kBlockColumns - 1) / kBlockColumns + kBlocksAhead;
-  const int64_t sums = aligned(blocks * padded_few_rows(m) * 4);
-  scales = aligned(blocks * m * kBlockColumns);
-  block_sums = scales + sums;
-  half_sums = block_sums + sums;
-  bytes = m <= kFewRows ? half_sums + 2 * sums : m * columns * 2;
+  if (m <= kRoundedRows) {
+    const int64_t blocks = (columns + kBlockColumns - 1) / kBlockColumns + kBlocksAhead;
+    const int64_t sums = aligned(blocks * padded_few_rows(m) * 4);
+    scales = aligned(blocks * m * kBlockColumns);
+    block_sums = scales + sums;
+    half_sums = block_sums + sums;
+    bf16 = half_sums + 2 * sums;
+  }
+  bytes = bf16 + (m > kFewRows ? aligned(m * columns * 2) : 0);
 }
 
 int64_t gpu_activation_scratch_bytes(int64_t rows, int64_t columns) {
-  const int64_t few = PreparedLayout(std::min(rows, kFewRows), columns).bytes;
-  return aligned(std::max(few, rows > kFewRows ? PreparedLayout(rows, columns).bytes : 0));
+  const int64_t rounded = PreparedLayout(std::min(rows, kRoundedRows), columns).bytes;
+  return std::max(rounded, PreparedLayout(rows, columns).bytes);
 }
 
 int64_t gpu_linear_scratch_bytes(int64_t rows, int64_t columns) {

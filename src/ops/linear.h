@@ -103,26 +103,26 @@ void linear_column_parts(ThreadPool& pool, const ActivationRows& x, const SplitW
 
 // On a card. Up to kFewRows rows multiply rounded rows, as above, and read each weight byte once;
 // the float sums run in another order than on the CPU, one that depends on the weight's shape
-// alone: rows are the same bits for every m up to kFewRows, wherever the parts lie. More rows
-// multiply in bf16 on tensor cores (weights dequantized in Gpu::scratch, sums in float); their bits
-// depend on m, and on where parts lie not. Precise mode dequantizes to float and never rounds x.
+// alone: rows are the same bits for every m up to kFewRows (128 where groups are 32 or larger),
+// wherever the parts lie. More rows multiply in bf16 on tensor cores (weights dequantized in
+// Gpu::scratch, sums in float); their bits depend on m. Precise mode never rounds x.
 //
-// Kernels fetch weights before the kernel queued ahead of them has ended. So weights come from
-// copies (or from kernels that something else was queued behind), never from that last kernel.
+// Kernels fetch weights before the kernels queued ahead of them have ended. So weights come from
+// copies, or from kernels behind which the stream has waited for an event since.
 inline constexpr int64_t kFewRows = 64;
 inline constexpr int64_t kMaxParts = 128;
 
 // Rounded rows on the card hold the numbers of ActivationRows in the order in which tensor cores
-// take them: with b a block of 32 columns, and M the first of 8, 16, 32, 64 that m fits into,
+// take them: with b a block of 32 columns, and M the first of 8, 16, 32, 64, 96, 128 to hold m,
 struct GpuActivationRows {
   Tensor values;  // [m, columns] f32
   Precision precision = Precision::fast;
-  // At most kFewRows rows: [b][m][32], column 16 h + 4 t + i of the block at byte 8 t + 4 h + i.
+  // At most 128 rows: [b][m][32], column 16 h + 4 t + i of the block at byte 8 t + 4 h + i.
   const int8_t* codes = nullptr;
   const float* scales = nullptr;      // [b][M]
   const float* block_sums = nullptr;  // [b][M]
   const float* half_sums = nullptr;   // [b][2][M]
-  const void* bf16 = nullptr;         // [m, columns], more rows than that
+  const void* bf16 = nullptr;         // [m, columns], more than kFewRows
 };
 
 // 256-byte alignment.

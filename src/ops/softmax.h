@@ -5,8 +5,6 @@
 #include <span>
 
 #include "ops/cost.h"
-#include "ops/gpu.h"
-#include "tensor/tensor.h"
 
 namespace shoehorn {
 
@@ -19,9 +17,6 @@ double log_sum_exp(std::span<const float> x);
 
 // Index of the largest value, the lowest index on a tie. REQUIRES: not empty.
 int32_t argmax(std::span<const float> x);
-
-// On a card: of each row of logits [m, V] f32 to out [m], both on the card.
-void argmax(Gpu& gpu, const Tensor& logits, int32_t* out);
 
 Cost softmax_cost(int64_t n);
 

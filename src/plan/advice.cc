@@ -52,6 +52,19 @@ uint64_t whole_gibibytes(uint64_t bytes) {
   return (bytes + kGiB - 1) / kGiB;
 }
 
+// The RAM that would do, with all on disk that can be there.
+uint64_t least_ram_gibibytes(const ModelInventory& model, const MachineProfile& machine,
+                             Goal goal) {
+  goal.ram_budget_bytes = UINT64_MAX;
+  uint64_t low = 0, high = whole_gibibytes(place(model, machine, goal).ram.total());
+  while (low < high) {
+    const uint64_t middle = (low + high) / 2;
+    goal.ram_budget_bytes = middle * kGiB;
+    fits(place(model, machine, goal), goal) ? high = middle : low = middle + 1;
+  }
+  return high;
+}
+
 // Collects the plans that are faster than what there is.
 class Comparison {
  public:
@@ -79,6 +92,20 @@ class Comparison {
   const Placement& now_;
   std::vector<Alternative> found_;
 };
+
+void consider_memory(const ModelInventory& model, const MachineProfile& machine, const Goal& goal,
+                     const Placement& now, Comparison& comparison) {
+  if (now.disk.total() == 0) return;
+  Goal more_ram = goal;
+  more_ram.ram_budget_bytes = UINT64_MAX;
+  more_ram.ram_budget_bytes = place(model, machine, more_ram).ram.total();
+  comparison.consider(
+      fmt::format("RAM for all weights (--ram {}GiB)", whole_gibibytes(more_ram.ram_budget_bytes)),
+      model, machine, more_ram);
+  MachineProfile faster_disk = machine;
+  faster_disk.disk_bytes_per_s *= 2;
+  comparison.consider("a disk of twice the rate", model, faster_disk, goal);
+}
 
 void consider_hardware(const ModelInventory& model, const MachineProfile& machine, const Goal& goal,
                        const Placement& now, Comparison& comparison) {
@@ -130,16 +157,14 @@ std::vector<Alternative> alternatives(const ModelInventory& model, const Machine
     break;  // the next shorter one says enough
   }
   consider_hardware(model, machine, goal, now, comparison);
+  consider_memory(model, machine, goal, now, comparison);
   return comparison.take();
 }
 
 std::string what_would_fit(const ModelInventory& model, const MachineProfile& machine,
                            const Goal& goal) {
   std::vector<std::string> changes;
-  Goal unlimited = goal;
-  unlimited.ram_budget_bytes = UINT64_MAX;
-  const Placement wanted = place(model, machine, unlimited);
-  changes.push_back(fmt::format("--ram {}GiB", whole_gibibytes(wanted.ram.total())));
+  changes.push_back(fmt::format("--ram {}GiB", least_ram_gibibytes(model, machine, goal)));
 
   const std::vector<Requantized> requantized = with_fewer_bits(model);
   for (const Requantized& fewer : requantized) {

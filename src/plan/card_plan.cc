@@ -153,14 +153,36 @@ class CardPlanner {
   CardPlan plan_;
 };
 
+// Groups of a layer that the ring holds beside those of the next one.
+int64_t most_streamed(const CardPlan& plan) {
+  return plan.slots / 2 * plan.slot_groups;
+}
+
 }  // namespace
+
+int64_t step_rows_within(const ModelConfig& config, int64_t context, uint64_t vram_budget_bytes,
+                         int64_t wanted) {
+  constexpr int64_t kMost = 2048, kLeast = 256, kTypicalWave = 4096;
+  constexpr uint64_t kShare = 24;
+  const WorkspaceLimits limits = {
+      .max_context = context, .few_rows = kFewRows, .wave_neurons = kTypicalWave};
+  const int64_t rows =
+      rows_within<Gpu>(config, limits, std::min(wanted, kMost), vram_budget_bytes / kShare);
+  return std::max(rows, std::min(wanted, kLeast));
+}
 
 Result<CardPlan> plan_card(const ModelInventory& model, const CardTerms& terms) {
   return CardPlanner(model, terms).plan();
 }
 
-std::vector<GroupCounts> split_layers(const CardPlan& plan, double share) {
-  const int64_t most_streamed = plan.slots / 2 * plan.slot_groups;
+bool streams_in_waves(const CardPlan& plan, const std::vector<int64_t>& disk_groups) {
+  return std::any_of(disk_groups.begin(), disk_groups.end(),
+                     [&](int64_t groups) { return groups > most_streamed(plan); });
+}
+
+std::vector<GroupCounts> split_layers(const CardPlan& plan, double share,
+                                      const std::vector<int64_t>& disk_groups) {
+  const bool in_waves = streams_in_waves(plan, disk_groups);
   std::vector<GroupCounts> layers;
   int64_t outside = 0;  // of the layers so far
   for (size_t layer = 0; layer < plan.vram_groups.size(); ++layer) {
@@ -169,8 +191,10 @@ std::vector<GroupCounts> split_layers(const CardPlan& plan, double share) {
       return std::lround(static_cast<double>(groups) * share);
     };
     GroupCounts counts = {.vram = plan.vram_groups[layer]};
-    counts.stream =
-        std::min<int64_t>(streamed_up_to(outside + host) - streamed_up_to(outside), most_streamed);
+    counts.stream = std::min<int64_t>(streamed_up_to(outside + host) - streamed_up_to(outside),
+                                      most_streamed(plan));
+    if (!disk_groups.empty()) counts.stream = std::max(counts.stream, disk_groups[layer]);
+    if (in_waves) counts.stream = host;
     counts.cpu = host - counts.stream;
     outside += host;
     layers.push_back(counts);

@@ -52,11 +52,23 @@ struct CardPlan {
   }
 };
 
+// Tokens of a step where nobody says how many: on the CPU, and on a card. What is outside VRAM is
+// copied once a step, so that longer steps read a prompt faster; their workspace takes room from
+// weights. So: as many, up to 2048, as a 24th of the budget holds, and 256 at least. wanted: never
+// more than these.
+inline constexpr int64_t kHostStepRows = 512;
+int64_t step_rows_within(const ModelConfig& config, int64_t context, uint64_t vram_budget_bytes,
+                         int64_t wanted);
+
 // Errors: the budget does not hold what must be on the card; says what would.
 Result<CardPlan> plan_card(const ModelInventory& model, const CardTerms& terms);
 
 // The groups of each layer when `share` of those outside VRAM is streamed: spread evenly, and no
-// more in a layer than the ring holds beside those of the next one.
-std::vector<GroupCounts> split_layers(const CardPlan& plan, double share);
+// more in a layer than the ring holds beside those of the next one. `disk_groups`: of each layer,
+// the last ones, which are streamed in any case; empty: none. Where some layer has more of them
+// than the ring holds, all that is outside VRAM is streamed, in waves, and nothing is the CPU's.
+std::vector<GroupCounts> split_layers(const CardPlan& plan, double share,
+                                      const std::vector<int64_t>& disk_groups = {});
+bool streams_in_waves(const CardPlan& plan, const std::vector<int64_t>& disk_groups);
 
 }  // namespace shoehorn

@@ -1,7 +1,6 @@
 #include "plan/card_probe.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/clock.h"
 #include "base/cuda_check.h"
@@ -22,15 +21,20 @@ class Probe {
 
   Result<void> allocate(CardProbe& found) {
     host_ = TRY(HostBuffer::create(kHostBytes, "the measurement"));
-    pool_.parallel_for(static_cast<int64_t>(kHostBytes), [&](int64_t begin, int64_t end) {
-      std::memset(host_.data() + begin, 1, static_cast<size_t>(end - begin));
-    });
+    pool_.parallel_for(
+        static_cast<int64_t>(kHostBytes),
+        [&](int64_t begin, int64_t end) {
+          fill_like_weights({host_.data() + begin, static_cast<size_t>(end - begin)});
+        },
+        4096);
     const Stopwatch clock;
     pin_ = TRY(Pin::create(host_.bytes()));
     found.pin_bytes_per_s = static_cast<double>(kHostBytes) / clock.seconds();
     card_ = TRY(GpuBuffer::create(kCardBytes, "the measurement"));
     return {};
   }
+
+  std::span<std::byte> card() const { return card_.bytes(); }
 
   // The best of three passes over the host buffer, `chunk` bytes a copy.
   Result<double> copy_rate(uint64_t chunk, cudaMemcpyKind kind) {
@@ -83,6 +87,27 @@ class Probe {
     return {};
   }
 
+  // As a layer that CPU and card share: a row to the host, which waits for it and starts its
+  // threads four times (two products, and what makes their inputs ready), and a row back.
+  Result<double> exchange_seconds() {
+    constexpr int kWarmUp = 16, kExchanges = 128;
+    constexpr uint64_t kRowBytes = 8192 * sizeof(float);
+    cudaEvent_t ready = nullptr;
+    TRY(cuda_result(cudaEventCreateWithFlags(&ready, cudaEventDisableTiming), "an event"));
+    Stopwatch clock;
+    for (int i = 0; i < kWarmUp + kExchanges; ++i) {
+      if (i == kWarmUp) clock.restart();
+      queue_copies(kRowBytes, cudaMemcpyDeviceToHost, kRowBytes);
+      CUDA_CHECK(cudaEventRecord(ready, gpu_.stream()));
+      CUDA_CHECK(cudaEventSynchronize(ready));
+      for (int region = 0; region < 4; ++region) pool_.run([](int) {});
+      queue_copies(kRowBytes, cudaMemcpyHostToDevice, kRowBytes);
+    }
+    TRY(gpu_.wait());
+    cudaEventDestroy(ready);
+    return clock.seconds() / kExchanges;
+  }
+
  private:
   void queue_copies(uint64_t chunk, cudaMemcpyKind kind, uint64_t bytes) {
     for (uint64_t at = 0; at < bytes; at += chunk) {
@@ -112,10 +137,12 @@ Result<CardProbe> probe_card(ThreadPool& pool, int index) {
   for (const uint64_t chunk : {uint64_t{256} << 10, uint64_t{1} << 20, uint64_t{4} << 20,
                                uint64_t{16} << 20, uint64_t{64} << 20}) {
     found.host_to_card.push_back({ chunk, TRY(probe.copy_rate(chunk, cudaMemcpyHostToDevice)) });
+    found.card_to_host.push_back({ chunk, TRY(probe.copy_rate(chunk, cudaMemcpyDeviceToHost)) });
   }
-  found.card_to_host_bytes_per_s = TRY(probe.copy_rate(kBulkChunk, cudaMemcpyDeviceToHost));
   found.vram_bytes_per_s = TRY(probe.vram_rate());
+  found.exchange_s = TRY(probe.exchange_seconds());
   TRY(probe.side_by_side(found));
+  found.linear = TRY(probe_card_linear(*gpu, probe.card()));
   return found;
 }
 

@@ -1,23 +1,22 @@
 #include "plan/hardware.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstdlib>
+#include <array>
 #include <cstring>
 #include <fstream>
-#include <memory>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
+#include "memory/host_buffer.h"
+#include "memory/spill_file.h"
 
 namespace shoehorn {
 namespace {
 
 constexpr size_t kPrefetchBytes = 4096;
 constexpr uint64_t kDiskChunk = uint64_t{4} << 20;
+constexpr size_t kDiskChunks = 16;  // in memory
 
 // A field of /proc/meminfo in bytes; 0 where it is absent.
 uint64_t meminfo_bytes(const std::string& field) {
@@ -42,6 +41,21 @@ uint64_t cgroup_memory_limit() {
   return limit;
 }
 
+// Of a cgroup's limit, what it does not hold but as pages of files, which it gives back. UINT64_MAX
+// where there is no limit.
+uint64_t cgroup_available_memory() {
+  const uint64_t limit = cgroup_memory_limit();
+  std::ifstream current("/sys/fs/cgroup/memory.current"), stat("/sys/fs/cgroup/memory.stat");
+  uint64_t used = 0, cached = 0;
+  if (limit == UINT64_MAX || !(current >> used)) return limit;
+  std::string key;
+  for (uint64_t value = 0; stat >> key >> value;) {
+    if (key == "inactive_file" || key == "active_file") cached += value;
+  }
+  const uint64_t held = used - std::min(used, cached);
+  return limit - std::min(limit, held);
+}
+
 // Sums the words of a range, so that every cache line is read. Eight sums and a prefetch some pages
 // ahead keep enough loads in flight, as the kernels that read weights do.
 uint64_t sum_words(std::span<const std::byte> bytes) {
@@ -58,29 +72,12 @@ uint64_t sum_words(std::span<const std::byte> bytes) {
   return total;
 }
 
-struct TemporaryFile {
-  std::string path;
-  int fd = -1;
-  ~TemporaryFile() {
-    if (fd < 0) return;
-    ::close(fd);
-    ::unlink(path.c_str());
+// Distinct contents, so that no layer below can store the chunks once.
+void stamp(std::span<std::byte> chunk, uint64_t begin) {
+  for (uint64_t i = 0; i < chunk.size(); i += 512) {
+    const uint64_t value = (begin + i) * 0x9E3779B97F4A7C15u;
+    std::memcpy(chunk.data() + i, &value, sizeof(value));
   }
-};
-
-Result<void> write_chunks(const TemporaryFile& file, std::byte* chunk, uint64_t file_bytes) {
-  for (uint64_t done = 0; done < file_bytes; done += kDiskChunk) {
-    // Distinct contents, so that no layer below can store the chunks once.
-    for (uint64_t i = 0; i < kDiskChunk; i += 512) {
-      const uint64_t stamp = (done + i) * 0x9E3779B97F4A7C15u;
-      std::memcpy(chunk + i, &stamp, sizeof(stamp));
-    }
-    if (::write(file.fd, chunk, kDiskChunk) != static_cast<ssize_t>(kDiskChunk)) {
-      return fail("{}: cannot write: {}", file.path, std::strerror(errno));
-    }
-  }
-  if (::fsync(file.fd) != 0) return fail("{}: {}", file.path, std::strerror(errno));
-  return {};
 }
 
 }  // namespace
@@ -90,7 +87,8 @@ HostFacts read_host_facts() {
   facts.cpu = read_cpu_topology();
   facts.isa = cpu_isa();
   facts.memory_bytes = std::min(meminfo_bytes("MemTotal"), cgroup_memory_limit());
-  facts.available_memory_bytes = std::min(meminfo_bytes("MemAvailable"), facts.memory_bytes);
+  facts.available_memory_bytes =
+      std::min({meminfo_bytes("MemAvailable"), facts.memory_bytes, cgroup_available_memory()});
   return facts;
 }
 
@@ -114,25 +112,29 @@ double measure_read_bandwidth(ThreadPool& pool, std::span<const std::byte> bytes
 }
 
 Result<double> measure_disk_read(const std::filesystem::path& directory, uint64_t file_bytes) {
-  TemporaryFile file{.path = (directory / "shoehorn-disk-XXXXXX").string()};
-  file.fd = ::mkstemp(file.path.data());
-  if (file.fd < 0) return fail("{}: cannot write: {}", directory.string(), std::strerror(errno));
-  const std::unique_ptr<std::byte, decltype(&std::free)> chunk(
-      static_cast<std::byte*>(std::aligned_alloc(4096, kDiskChunk)), &std::free);
-  std::memset(chunk.get(), 0x5A, kDiskChunk);
-  TRY(write_chunks(file, chunk.get(), file_bytes));
-
-  // Past the page cache where the file system can; elsewhere at least its pages are dropped first.
-  ::posix_fadvise(file.fd, 0, 0, POSIX_FADV_DONTNEED);
-  const int flags = ::fcntl(file.fd, F_GETFL);
-  ::fcntl(file.fd, F_SETFL, flags | O_DIRECT);
-  const Stopwatch clock;
-  for (uint64_t done = 0; done < file_bytes; done += kDiskChunk) {
-    if (::pread(file.fd, chunk.get(), kDiskChunk, static_cast<off_t>(done)) < 0) {
-      return fail("{}: cannot read: {}", file.path, std::strerror(errno));
+  std::error_code unknown;
+  if (!std::filesystem::is_directory(directory, unknown)) {
+    return fail("{}: no directory", directory.string());
+  }
+  const auto file = TRY(create_spill_file(directory, file_bytes, {}));
+  HostBuffer memory = TRY(HostBuffer::create(kDiskChunks * kDiskChunk, "the measurement"));
+  std::fill(memory.bytes().begin(), memory.bytes().end(), std::byte{0x5A});
+  const uint64_t count = file_bytes / kDiskChunk;
+  // Chunk after chunk through a few places in turn, as weights are read.
+  std::array<DiskQueue::Ticket, kDiskChunks> tickets = {};
+  Stopwatch clock;
+  for (const bool write : {true, false}) {
+    clock.restart();
+    for (uint64_t i = 0; i < count + kDiskChunks; ++i) {
+      DiskQueue::Ticket& ticket = tickets[i % kDiskChunks];
+      if (ticket != 0) TRY(file->wait(std::exchange(ticket, 0)));
+      if (i >= count) continue;
+      const auto chunk = memory.bytes().subspan(i % kDiskChunks * kDiskChunk, kDiskChunk);
+      if (write) stamp(chunk, i * kDiskChunk);
+      ticket = write ? file->write(i * kDiskChunk, chunk) : file->read(i * kDiskChunk, chunk);
     }
   }
-  return static_cast<double>(file_bytes) / clock.seconds();
+  return static_cast<double>(count * kDiskChunk) / clock.seconds();
 }
 
 }  // namespace shoehorn

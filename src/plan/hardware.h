@@ -26,8 +26,8 @@ HostFacts read_host_facts();
 double measure_read_bandwidth(ThreadPool& pool, std::span<const std::byte> bytes);
 
 // Bytes per second of a sequential read past the page cache, of a file of `file_bytes` written for
-// the purpose in `directory` and removed again. Errors: the directory cannot be written, or has no
-// room.
+// the purpose in `directory` and removed again; two dozen requests and more are under way at a
+// time. Errors: the directory cannot be written, or has no room.
 Result<double> measure_disk_read(const std::filesystem::path& directory, uint64_t file_bytes);
 
 }  // namespace shoehorn

@@ -51,6 +51,7 @@ MachineProfile desktop(const Card& card, const Desktop& host) {
   machine.context_bytes = 400 * kMiB;
   machine.h2d = pcie(card.pcie_gigabytes_per_s * 1e9);
   machine.d2h = machine.h2d;
+  machine.kernel_s = 2.5e-6;
   machine.layer_exchange_s = 30e-6;
   machine.cores = 8;
   machine.ram_bytes = host.gibibytes * kGiB;
@@ -66,6 +67,7 @@ MachineProfile desktop(const Card& card, const Desktop& host) {
       {"context_bytes", "assumed"},
       {"h2d", "assumed: the bus's usual rate"},
       {"d2h", "assumed: as h2d"},
+      {"kernel_s", "assumed"},
       {"layer_exchange_s", "assumed"},
       {"cpu_read_bytes_per_s", "assumed: what such desktops are reported to reach"},
       {"cpu_read_beside_copy_bytes_per_s", "assumed: what the copies leave of it"},
@@ -76,35 +78,45 @@ MachineProfile desktop(const Card& card, const Desktop& host) {
 
 // A card of the data centre in a shared server, 16 virtual cores of a Sapphire Rapids Xeon. Its
 // neighbours take host memory's bandwidth too: from run to run the CPU was seen to read 60 to 118
-// GB/s. One run's rates, so that they agree with each other: together CPU and copies read 119 GB/s.
+// GB/s. What `doctor` measured in the run that docs/design/002-plan.md compares with.
 MachineProfile measured_server() {
   MachineProfile machine;
   machine.name = "h100-16-cores";
-  machine.description = "H100 80 GB, PCIe 5.0 x16; 16 virtual Xeon cores with AMX, 125 GiB";
-  machine.vram_bytes = 78 * kGiB;
-  machine.vram_bytes_per_s = 2.968e12;
-  machine.tensor_flops_per_s = 556e12;
+  machine.description = "H100 80 GB, PCIe 5.0 x16; 16 virtual Xeon cores with AMX, 126 GiB";
+  machine.vram_bytes = 85017493504;
+  machine.vram_bytes_per_s = 2.97e12;
+  machine.tensor_flops_per_s = 655e12;
   machine.context_bytes = 586 * kMiB;
-  machine.h2d = {{256 * 1024, 35e9}, {kMiB, 47e9}, {4 * kMiB, 53e9}};
-  machine.d2h = {{4 * kMiB, 54e9}};
-  machine.layer_exchange_s = 45e-6;
+  machine.h2d = {{256 * 1024, 33.4e9}, {kMiB, 46.2e9}, {4 * kMiB, 52.1e9}, {64 * kMiB, 54.5e9}};
+  machine.d2h = {{256 * 1024, 39.2e9}, {kMiB, 49.6e9}, {4 * kMiB, 53.3e9}, {64 * kMiB, 54.8e9}};
+  machine.h2d_beside_read_bytes_per_s = 51.1e9;
+  machine.pin_bytes_per_s = 12.9e9;
+  machine.kernel_s = 2.48e-6;
+  machine.layer_exchange_s = 27.2e-6;
+  machine.card_linear = {
+      {1, 9437184, 1409e9},   {1, 37748736, 2411e9},    {1, 101449728, 2609e9},
+      {4, 9437184, 1422e9},   {4, 37748736, 2387e9},    {4, 101449728, 2555e9},
+      {16, 9437184, 1539e9},  {16, 37748736, 2012e9},   {16, 101449728, 1984e9},
+      {64, 9437184, 693.1e9}, {64, 37748736, 832.7e9},  {64, 101449728, 819.7e9},
+      {96, 9437184, 288.5e9}, {96, 37748736, 265.7e9},  {512, 9437184, 204.9e9},
+      {512, 37748736, 217e9}, {2048, 9437184, 84.31e9}, {2048, 37748736, 89.91e9}};
   machine.cores = 16;
-  machine.ram_bytes = 125 * kGiB;
-  machine.cpu_read_bytes_per_s = 118e9;
-  machine.cpu_read_beside_copy_bytes_per_s = 66e9;
-  machine.cpu_linear_flops_per_s = 1.3e12;
-  machine.disk_bytes_per_s = 2e9;
-  machine.sources = {{"vram_bytes", "measured: as the driver reports it"},
-                     {"vram_bytes_per_s", "measured: device copy, read and write together"},
-                     {"tensor_flops_per_s", "measured: 2048 tokens of DeepSeek-LLM-67B in VRAM"},
-                     {"context_bytes", "measured"},
-                     {"h2d", "measured: pinned, 52 to 54 GB/s"},
-                     {"d2h", "measured: pinned"},
-                     {"layer_exchange_s", "measured: decoding DeepSeek-LLM-67B in VRAM"},
-                     {"cpu_read_bytes_per_s", "measured: 16 threads with prefetches"},
-                     {"cpu_read_beside_copy_bytes_per_s", "measured"},
-                     {"cpu_linear_flops_per_s", "measured: 4-bit linear layers, 8 and 16 rows"},
-                     {"disk_bytes_per_s", "assumed"}};
+  machine.ram_bytes = 135148564480;
+  machine.cpu_read = {{1, 9.46e9}, {2, 18.3e9}, {4, 33.7e9}, {8, 50.4e9}, {16, 75.3e9}};
+  machine.cpu_read_bytes_per_s = 75.3e9;
+  machine.cpu_read_beside_copy_bytes_per_s = 68.9e9;
+  machine.cpu_linear_flops_per_s = 4.09e12;
+  machine.cpu_linear = {{1, 18874368, 77.34e9}, {2, 18874368, 82.62e9},  {4, 18874368, 77.95e9},
+                        {8, 18874368, 56.7e9},  {16, 18874368, 56.89e9}, {32, 18874368, 32.6e9},
+                        {64, 18874368, 17.99e9}};
+  machine.disk_bytes_per_s = 1.57e9;
+  for (const char* field :
+       {"vram_bytes", "vram_bytes_per_s", "tensor_flops_per_s", "context_bytes", "h2d", "d2h",
+        "h2d_beside_read_bytes_per_s", "pin_bytes_per_s", "kernel_s", "layer_exchange_s",
+        "card_linear", "cpu_read", "cpu_read_bytes_per_s", "cpu_read_beside_copy_bytes_per_s",
+        "cpu_linear", "cpu_linear_flops_per_s", "disk_bytes_per_s"}) {
+    machine.sources[field] = "measured: shoehorn doctor";
+  }
   return machine;
 }
 

@@ -9,7 +9,7 @@ namespace shoehorn {
 Placement place(const ModelInventory& model, const MachineProfile& machine, const Goal& goal);
 
 inline bool fits(const Placement& placement, const Goal& goal) {
-  return placement.vram.total() <= goal.vram_budget_bytes &&
+  return placement.why_no_room.empty() && placement.vram.total() <= goal.vram_budget_bytes &&
          placement.ram.total() <= goal.ram_budget_bytes;
 }
 

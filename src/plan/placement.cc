@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "base/bytes.h"
 #include "plan/place.h"
@@ -39,6 +40,20 @@ class Placer {
             .vram_budget_bytes = goal_.vram_budget_bytes};
   }
 
+  RamTerms ram_terms(uint64_t kv_bytes) const {
+    return {.ram_budget_bytes = goal_.ram_budget_bytes,
+            .fixed_bytes = goal_.host_overhead_bytes,
+            .kv_bytes = kv_bytes};
+  }
+
+  // Where the budget holds too little, as if it held all.
+  RamPlan or_all_in_ram(Result<RamPlan> ram, Placement& placement) const {
+    if (ram.ok()) return std::move(ram).value();
+    placement.why_no_room = ram.error().message;
+    return {.attention_on_disk = std::vector<bool>(layer_count(), false),
+            .disk_groups = std::vector<int64_t>(layer_count(), 0)};
+  }
+
   Placement on_host() const {
     Placement placement;
     placement.ram.overhead = goal_.host_overhead_bytes;
@@ -47,10 +62,20 @@ class Placer {
     placement.ram.head =
         model_.head_bytes - (model_.config.tie_word_embeddings ? model_.embedding_bytes : 0);
     placement.ram.kv = kv_bytes_;
-    for (const LayerInventory& layer : model_.layers) {
-      placement.layers.push_back({.attention = AttentionPlace::host, .cpu = layer.units});
-      placement.ram.attention += layer.attention_bytes + layer.feed_forward_fixed_bytes;
-      placement.ram.units += layer.unit_bytes * static_cast<uint64_t>(layer.units);
+    const RamPlan ram = or_all_in_ram(plan_ram(model_, ram_terms(kv_bytes_)), placement);
+    placement.ram.ring = ram.ring;
+    for (size_t l = 0; l < layer_count(); ++l) {
+      const LayerInventory& layer = model_.layers[l];
+      placement.layers.push_back({.attention = AttentionPlace::host,
+                                  .cpu = layer.units,
+                                  .disk = ram.disk_groups[l],
+                                  .attention_on_disk = ram.attention_on_disk[l]});
+      // Blocks are on disk whole.
+      TierBytes& attention = ram.attention_on_disk[l] ? placement.disk : placement.ram;
+      TierBytes& units = ram.disk_groups[l] > 0 ? placement.disk : placement.ram;
+      attention.attention += layer.attention_bytes;
+      units.attention += layer.feed_forward_fixed_bytes;
+      units.units += layer.unit_bytes * static_cast<uint64_t>(layer.units);
     }
     return timed(std::move(placement));
   }
@@ -59,6 +84,9 @@ class Placer {
     Placement placement;
     placement.uses_card = true;
     placement.copy_bytes = card.slot_bytes;
+    placement.wave_units =
+        std::max<int64_t>(1, card.limits.wave_neurons * model_.layers.front().units /
+                                 model_.config.intermediate_size);
     placement.vram = {.overhead = card.context + card.margin,
                       .workspace = card.workspace,
                       .ring = card.ring + card.attention_ring,
@@ -68,24 +96,29 @@ class Placer {
                       .units = card.groups};
     placement.ram.overhead = goal_.host_overhead_bytes;
     placement.ram.embedding = model_.embedding_bytes;
+    const RamPlan ram = or_all_in_ram(plan_ram(model_, card, ram_terms(0)), placement);
+    placement.ram.ring = ram.ring;
     for (size_t l = 0; l < layer_count(); ++l) {
       const bool stays = card.attention_in_vram[l];
       placement.layers.push_back(
-          {.attention = stays ? AttentionPlace::vram : AttentionPlace::streamed});
+          {.attention = stays ? AttentionPlace::vram : AttentionPlace::streamed,
+           .disk = ram.disk_groups[l]});
       if (!stays) placement.ram.streamed_attention += model_.layers[l].attention_bytes;
     }
-    share_with_stream(placement, card);
+    share_with_stream(placement, card, ram.disk_groups);
     for (size_t l = 0; l < layer_count(); ++l) {
       const LayerPlacement& placed = placement.layers[l];
       const uint64_t unit = model_.layers[l].unit_bytes;
       placement.ram.units += unit * static_cast<uint64_t>(placed.cpu);
-      placement.ram.streamed += unit * static_cast<uint64_t>(placed.stream);
+      placement.ram.streamed += unit * static_cast<uint64_t>(placed.stream - placed.disk);
+      placement.disk.streamed += unit * static_cast<uint64_t>(placed.disk);
     }
     return timed(std::move(placement));
   }
 
-  void stream(Placement& placement, const CardPlan& card, double share) const {
-    const std::vector<GroupCounts> counts = split_layers(card, share);
+  void stream(Placement& placement, const CardPlan& card, double share,
+              const std::vector<int64_t>& on_disk) const {
+    const std::vector<GroupCounts> counts = split_layers(card, share, on_disk);
     for (size_t l = 0; l < layer_count(); ++l) {
       LayerPlacement& placed = placement.layers[l];
       placed.vram = counts[l].vram;
@@ -96,18 +129,20 @@ class Placer {
 
   // The time of a step first falls and then rises with the units that are streamed: a coarse search
   // that narrows.
-  void share_with_stream(Placement& placement, const CardPlan& card) const {
+  void share_with_stream(Placement& placement, const CardPlan& card,
+                         const std::vector<int64_t>& on_disk) const {
     const int64_t outside =
         std::accumulate(card.host_groups.begin(), card.host_groups.end(), int64_t{0});
     const auto share = [&](int64_t streamed) {
       return static_cast<double>(streamed) / static_cast<double>(std::max<int64_t>(1, outside));
     };
-    stream(placement, card, 0);
+    placement.decode_in_waves = streams_in_waves(card, on_disk);
+    stream(placement, card, 0, on_disk);
     int64_t low = 0, high = outside, best = 0;
     double best_s = decode_times(model_, machine_, goal_, placement).total_s;
     for (int64_t step = std::max<int64_t>(1, outside / 64); step > 0; step /= 8) {
       for (int64_t streamed = low; streamed <= high; streamed += step) {
-        stream(placement, card, share(streamed));
+        stream(placement, card, share(streamed), on_disk);
         const double seconds = decode_times(model_, machine_, goal_, placement).total_s;
         if (seconds < best_s) {
           best_s = seconds;
@@ -117,7 +152,16 @@ class Placer {
       low = std::max<int64_t>(0, best - step);
       high = std::min(outside, best + step);
     }
-    stream(placement, card, share(best));
+    stream(placement, card, share(best), on_disk);
+    if (goal_.batch * goal_.rows_per_sequence > 1) consider_waves(placement, best_s);
+  }
+
+  // Nothing for the CPU, as steps of many rows.
+  void consider_waves(Placement& placement, double best_s) const {
+    Placement waves = placement;
+    waves.decode_in_waves = true;
+    for (LayerPlacement& layer : waves.layers) layer.stream += std::exchange(layer.cpu, 0);
+    if (decode_times(model_, machine_, goal_, waves).total_s < best_s) placement = std::move(waves);
   }
 
   Placement timed(Placement placement) const {
@@ -136,32 +180,11 @@ class Placer {
   const uint64_t kv_bytes_;
 };
 
-// The parts of a tier that are not empty: "units 21.3 GiB, embedding 426 MiB".
-std::string parts_text(const TierBytes& bytes) {
-  std::string text;
-  const auto part = [&](const char* name, uint64_t size) {
-    if (size == 0) return;
-    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, format_bytes(size));
-  };
-  part("feed-forward", bytes.units + bytes.streamed);
-  part("attention", bytes.attention + bytes.streamed_attention);
-  part("head", bytes.head);
-  part("embedding", bytes.embedding);
-  part("KV cache", bytes.kv);
-  part("program and workspace", bytes.overhead + bytes.workspace);
-  return text;
-}
-
 Error does_not_fit(const ModelInventory& model, const MachineProfile& machine, const Goal& goal,
                    const Placement& placement) {
-  const uint64_t needed = placement.ram.total();
   const std::string changes = what_would_fit(model, machine, goal);
-  return fail(
-      "{} ({}, context {}): host memory: expected at most {}, found {} to place ({}), {} "
-      "too much{}{}",
-      model.config.model_name, model.weights, goal.context, format_bytes(goal.ram_budget_bytes),
-      format_bytes(needed), parts_text(placement.ram), format_bytes(needed - goal.ram_budget_bytes),
-      changes.empty() ? "" : "; would fit: ", changes);
+  return fail("{} ({}, context {}): {}{}{}", model.config.model_name, model.weights, goal.context,
+              placement.why_no_room, changes.empty() ? "" : "; would fit: ", changes);
 }
 
 }  // namespace
@@ -182,6 +205,8 @@ const char* describe(Bound bound) {
       return "PCIe";
     case Bound::exchange:
       return "launches and exchanges";
+    case Bound::disk:
+      return "the disk";
   }
   return "?";
 }

@@ -1,5 +1,6 @@
 #include "tensor/pack.h"
 
+#include <bit>
 #include <cstring>
 
 #include "base/check.h"
@@ -63,10 +64,17 @@ void write_plane(Plane plane, int source_shift, const BlockCodes& block, std::by
 
 void read_plane(Plane plane, int target_shift, const std::byte* in, int64_t row,
                 std::array<uint8_t, kBlockColumns>& codes) {
-  for (int64_t column = 0; column < kBlockColumns; ++column) {
-    const Place at = place(plane, row, column);
-    const int part = (static_cast<int>(in[at.byte]) >> at.shift) & ((1 << plane.bits) - 1);
-    codes[static_cast<size_t>(column)] |= static_cast<uint8_t>(part << target_shift);
+  // A quad at a time, its four codes side by side in one word: prompts gather thousands of rows.
+  const uint32_t mask = 0x01010101u * ((1u << plane.bits) - 1);
+  const int log2_vectors = std::countr_zero(static_cast<unsigned>(plane.vectors()));
+  for (int quad = 0; quad < kBlockColumns / 4; ++quad) {
+    const int vector = quad & (plane.vectors() - 1);
+    const int shift = plane.bits * (quad >> log2_vectors);
+    uint32_t word, target;
+    std::memcpy(&word, in + vector * 64 + row * 4, 4);
+    std::memcpy(&target, codes.data() + 4 * quad, 4);
+    target |= (word >> shift & mask) << target_shift;
+    std::memcpy(codes.data() + 4 * quad, &target, 4);
   }
 }
 

@@ -23,16 +23,23 @@ void dequantize_plain_row(const Weight& weight, int64_t row, float* values) {
   }
 }
 
-float code_value(const Format& format, const ScaleAndMinimum& s, int code) {
+void code_values(const Format& format, const ScaleAndMinimum& s, std::span<const uint8_t> codes,
+                 float* values) {
+  const auto each = [&](const auto& value) {
+    for (size_t i = 0; i < codes.size(); ++i) values[i] = value(codes[i]);
+  };
   switch (format.meaning) {
-    case CodeMeaning::symmetric:
-      return s.scale * static_cast<float>(code - (1 << (format.bits - 1)));
+    case CodeMeaning::symmetric: {
+      const int offset = 1 << (format.bits - 1);
+      return each([&](int code) { return s.scale * static_cast<float>(code - offset); });
+    }
     case CodeMeaning::iq4nl:
-      return s.scale * static_cast<float>(kIq4nl[static_cast<size_t>(code)]);
+      return each([&](int code) {
+        return s.scale * static_cast<float>(kIq4nl[static_cast<size_t>(code)]);
+      });
     case CodeMeaning::with_minimum:
-      break;
+      return each([&](int code) { return s.scale * static_cast<float>(code) + s.minimum; });
   }
-  return s.scale * static_cast<float>(code) + s.minimum;
 }
 
 }  // namespace
@@ -48,9 +55,9 @@ void dequantize_row(const Weight& weight, int64_t row, float* values) {
     const auto codes = unpack_row(format, tile + block_offsets(format, column).codes, r);
     for (int64_t begin = 0; begin < kBlockColumns; begin += step) {
       const ScaleAndMinimum s = scale_at(format, tile, r, column + begin);
-      for (int64_t i = begin; i < begin + step; ++i) {
-        values[column + i] = code_value(format, s, codes[static_cast<size_t>(i)]);
-      }
+      code_values(format, s,
+                  std::span(codes).subspan(static_cast<size_t>(begin), static_cast<size_t>(step)),
+                  values + column + begin);
     }
   }
 }

@@ -104,9 +104,21 @@ class Plan(ProgramTest):
             self.assertGreaterEqual(float(rectangle.get("x")), 0)
             self.assertLess(float(rectangle.get("x")), width)
 
+    def test_what_ram_does_not_hold_is_read_from_disk(self):
+        text = self.assert_succeeds(*THE_67B, "--machine", "rtx-4080", "--ram", "16GiB")
+        self.assertRegex(text, r"bytes +VRAM +RAM +disk\n")
+        self.assertRegex(text, r"Of them \d+ (to \d+ )?are read from disk in every step")
+        self.assertIn("bound by the disk", text)
+        self.assertIn("RAM for all weights (--ram ", text)
+        plan = json.loads(self.assert_succeeds(*THE_67B, "--machine", "rtx-4080", "--ram", "16GiB",
+                                               "--json"))
+        on_disk = sum(layer["disk"] for layer in plan["layers"])
+        self.assertEqual(plan["disk_bytes_per_step"], on_disk * plan["unit_bytes"])
+        self.assertLessEqual(plan["ram_bytes"], 16 << 30)
+
     def test_what_does_not_fit(self):
-        error = self.assert_fails(*THE_67B, "--machine", "rtx-4080", "--ram", "16GiB",
-                                  naming="host memory")
+        error = self.assert_fails(*THE_67B, "--machine", "rtx-4080", "--ram", "1GiB",
+                                  naming="RAM budget")
         self.assertIn("would fit", error)
         self.assertIn("--ram", error)
 

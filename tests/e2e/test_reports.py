@@ -6,6 +6,7 @@ import random
 import tempfile
 import unittest
 from pathlib import Path
+from xml.etree import ElementTree
 
 from program import ROOT, ProgramTest, default_model
 
@@ -58,6 +59,22 @@ class Bench(ProgramTest):
         self.assertIn("tg2", text)
         self.assertIn("tokens/s", text)
 
+    def test_timeline(self):
+        few = ("bench", default_model(), "-p", "8", "-n", "2", "-r", "1", "--json")
+        with tempfile.TemporaryDirectory() as folder:
+            trace = Path(folder) / "t.json"
+            self.assert_succeeds(*few, "--timeline", trace)
+            events = json.loads(trace.read_text())["traceEvents"]
+            spans = [event for event in events if event["ph"] == "X"]
+            layers = {span["args"]["layer"] for span in spans if "args" in span}
+            self.assertEqual(layers, set(range(30)))
+            self.assertEqual({span["pid"] for span in spans}, {1, 2})  # a prompt, a token
+            drawing = Path(folder) / "t.svg"
+            self.assert_succeeds(*few, "--timeline", drawing)
+            self.assertTrue(ElementTree.parse(drawing).getroot().tag.endswith("svg"))
+            self.assert_fails(*few, "--timeline", Path(folder) / "no" / "t.svg", naming="t.svg")
+        self.assert_usage_error(*few, "--timeline", "t.png")
+
     def test_nothing_to_measure(self):
         self.assert_fails("bench", default_model(), "-p", "0", "-n", "0", naming="--prompt")
 
@@ -102,9 +119,17 @@ class Doctor(ProgramTest):
         self.assertGreaterEqual(report["default_threads"], 1)
         self.assertGreater(report["memory_bytes"], report["available_memory_bytes"])
         self.assertIn(report["isa"], ("generic", "avx2", "avx512", "avx512_bf16", "amx"))
-        self.assertGreaterEqual(len(report["read_bandwidth"]), 1)
-        for measured in report["read_bandwidth"]:
-            self.assertGreater(measured["bytes_per_s"], 1e8)
+        self.assertGreaterEqual(len(report["machine"]["cpu_read"]), 1)
+        for measured in report["machine"]["cpu_read"] + report["machine"]["cpu_linear"]:
+            self.assertGreater(measured["bytes_per_s"], 1e7)
+
+    def test_measures_once(self):
+        self.assert_succeeds("doctor", "--json")
+        kept = json.loads(self.assert_succeeds("doctor", "--json"))
+        self.assertFalse(kept["measured_now"])
+        again = json.loads(self.assert_succeeds("doctor", "--again", "--json"))
+        self.assertTrue(again["measured_now"])
+        self.assertFalse(json.loads(self.assert_succeeds("doctor", "--json"))["measured_now"])
 
     def test_text(self):
         text = self.assert_succeeds("doctor")

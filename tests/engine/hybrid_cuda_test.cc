@@ -7,7 +7,10 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "base/bytes.h"
+#include "base/fault.h"
 #include "base/gpu.h"
+#include "base/memory_use.h"
 #include "engine/hybrid_forward.h"
 #include "engine/open_model.h"
 
@@ -20,6 +23,7 @@ struct Outcome {
   std::vector<int32_t> tokens;
   std::vector<std::vector<float>> logits;  // behind each position from the prompt's last on
   uint64_t vram_bytes = 0;
+  uint64_t disk_bytes = 0;  // read in every step
 };
 
 class HybridModel : public ::testing::Test {
@@ -57,6 +61,7 @@ class HybridModel : public ::testing::Test {
     EXPECT_TRUE(opened.engine->submit(std::move(request)).ok());
     while (!opened.engine->idle()) EXPECT_TRUE(opened.engine->step().ok());
     outcome.vram_bytes = opened.engine->forward().vram_bytes();
+    outcome.disk_bytes = opened.engine->forward().weight_bytes().disk;
     return outcome;
   }
 
@@ -74,6 +79,19 @@ class HybridModel : public ::testing::Test {
       (open_model(pool_, path_, options).ok() ? high : low) = middle;
     }
     return high;
+  }
+
+  // The smallest RAM that opens now, to a few MiB: what the process holds already is part of it.
+  uint64_t smallest_ram(OpenOptions options) {
+    options.ram_budget_bytes = 1;
+    const Result<OpenedModel> opened = open_model(pool_, path_, options);
+    EXPECT_FALSE(opened.ok());
+    const std::string marker = "RAM budget: expected at least ";
+    const std::string& message = opened.error().message;
+    const size_t at = message.find(marker);
+    EXPECT_NE(at, std::string::npos) << message;
+    const std::string size = message.substr(at + marker.size());
+    return parse_bytes(size.substr(0, size.find(" ("))).value() + (uint64_t{3} << 20);
   }
 
   fs::path path_;
@@ -144,6 +162,108 @@ TEST_F(HybridModel, StreamedIsResidentBitForBit) {
     const Outcome streamed = answer(options(least + (more << 20), 1), 32, prompt);
     EXPECT_EQ(streamed.tokens, resident.tokens);
     EXPECT_TRUE(streamed.logits == resident.logits) << more << " MiB above the least";
+  }
+}
+
+// Groups that RAM does not hold come from disk, and are the same. The prompt has more rows than a
+// step that shares with the CPU: two schedules take turns.
+TEST_F(HybridModel, FromDiskIsResidentBitForBit) {
+  const std::vector<int32_t> prompt = prompt_tokens(
+      "Bread is among the oldest foods that people prepare; the first loaves were baked on "
+      "stones.");
+  const uint64_t vram = smallest_budget(options(0, 1));
+  const Outcome resident = answer(options(vram, 1), 32, prompt);
+  EXPECT_EQ(resident.disk_bytes, 0u);
+  for (const std::optional<double> share : {std::optional(1.0), std::optional<double>()}) {
+    for (const uint64_t more : {0, 2, 4}) {
+      SCOPED_TRACE(fmt::format("{} MiB above the least, all streamed {}", more, share.has_value()));
+      OpenOptions open = options(vram, 1);
+      open.stream_share = share;
+      open.ram_budget_bytes = smallest_ram(open) + (more << 20);
+      const Outcome from_disk = answer(open, 32, prompt);
+      EXPECT_GT(from_disk.disk_bytes, 0u);
+      EXPECT_LE(private_memory_bytes(), *open.ram_budget_bytes);
+      EXPECT_EQ(from_disk.tokens.size(), 32u);
+      if (!share) continue;  // else the CPU has a part, and sums are others
+      EXPECT_EQ(from_disk.tokens, resident.tokens);
+      EXPECT_TRUE(from_disk.logits == resident.logits);
+    }
+  }
+}
+
+TEST_F(HybridModel, ADiskThatFailsEndsTheStepAndNoMore) {
+  const std::vector<int32_t> prompt = prompt_tokens("A loaf of bread, and another one");
+  OpenOptions open = options(smallest_budget(options(0, 1)), 1);
+  open.ram_budget_bytes = smallest_ram(open);
+  OpenedModel opened = open_model(pool_, path_, open).value();
+  std::vector<int32_t> expected;
+  for (const char* faults : {"", "file_read:1+", "", "file_read:7+", "", "file_read:40+", ""}) {
+    ASSERT_TRUE(arm_faults(faults).ok());
+    std::vector<int32_t> tokens;
+    Request request = {.prompt = prompt, .max_new_tokens = 16};
+    request.on_token = [&](int32_t token) { return tokens.push_back(token), true; };
+    const SequenceId id = opened.engine->submit(std::move(request)).value();
+    Result<void> step;
+    while (step.ok() && !opened.engine->idle()) step = opened.engine->step();
+    ASSERT_TRUE(arm_faults("").ok());
+    opened.engine->release(id);
+    EXPECT_EQ(step.ok(), *faults == '\0');
+    if (!step.ok()) {
+      EXPECT_NE(step.error().message.find("Input/output error"), std::string::npos);
+      continue;
+    }
+    if (expected.empty()) expected = tokens;
+    EXPECT_EQ(tokens, expected);
+  }
+}
+
+// Several requests at once, with or without somebody who looks at logits: those who do make the
+// host choose; the others leave it to the card, which computes ahead.
+std::vector<std::vector<int32_t>> answers(OpenedModel opened, std::span<const Request> requests,
+                                          bool look) {
+  std::vector<std::vector<int32_t>> tokens(requests.size());
+  size_t next = 0;
+  const auto submit = [&](size_t i) {
+    Request request = requests[i];
+    request.on_token = [&tokens, i](int32_t token) { return tokens[i].push_back(token), true; };
+    if (look) {
+      request.score_from = INT64_MAX;
+      request.on_logits = [](int64_t, std::span<float>) {};
+    }
+    EXPECT_TRUE(opened.engine->submit(std::move(request)).ok());
+  };
+  // The later ones come while the earlier ones are answered.
+  for (int step = 0; next < requests.size() || !opened.engine->idle(); ++step) {
+    if (next < requests.size() && step % 5 == 0) submit(next++);
+    EXPECT_TRUE(opened.engine->step().ok());
+  }
+  return tokens;
+}
+
+TEST_F(HybridModel, TheCardChoosesTheTokensThatTheHostWould) {
+  const std::vector<int32_t> prompt = prompt_tokens("Once upon a time there was a baker who");
+  std::vector<Request> requests;
+  for (int i = 0; i < 7; ++i) {
+    Request request = {.prompt = prompt, .max_new_tokens = 3 + 23 * i};
+    request.prompt.resize(prompt.size() - static_cast<size_t>(i));
+    request.stop_token_ids = {284, 30};  // some end early: an article, a full stop
+    if (i % 3 == 1) request.sampling = {.temperature = 1.2, .top_p = 0.9, .seed = 7};
+    if (i % 3 == 2) request.sampling = {.temperature = 0.8, .top_k = 30, .seed = 8};
+    if (i == 5) request.sampling.repetition_penalty = 1.3;  // the host's business
+    requests.push_back(request);
+  }
+  for (const bool everything_on_card : {true, false}) {
+    OpenOptions open = options(0, 0.5);
+    open.sequences = 5;
+    open.vram_budget_bytes =
+        everything_on_card ? uint64_t{4} << 30 : smallest_budget(open) + (uint64_t{24} << 20);
+    for (size_t count : {size_t{1}, requests.size()}) {
+      const std::span<const Request> some(requests.data() + 1, count > 1 ? count - 1 : 1);
+      const auto by_card = answers(open_model(pool_, path_, open).value(), some, false);
+      const auto by_host = answers(open_model(pool_, path_, open).value(), some, true);
+      EXPECT_TRUE(by_card == by_host) << count << " requests, all on card " << everything_on_card;
+      EXPECT_FALSE(by_card.front().empty());
+    }
   }
 }
 

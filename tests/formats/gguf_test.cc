@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "base/fault.h"
 #include "tests/formats/gguf_builder.h"
 #include "tests/formats/test_files.h"
 
@@ -352,6 +353,18 @@ TEST(Gguf, FilesThatCannotBeOpened) {
   expect_error(GgufFile::open(folder.path() / "none.gguf"), {"none.gguf: No such file"});
   expect_error(GgufFile::open(folder.path()), {"not a regular file"});
   expect_error(GgufFile::open(folder.write("empty.gguf", "")), {"empty.gguf: magic"});
+}
+
+// Headers are longer than half of the file here, and the half behind is gone.
+TEST(Gguf, AFileThatBecomesShorterWhileItsHeaderIsReadIsAnError) {
+  const TemporaryFolder folder;
+  GgufBuilder builder;
+  for (int i = 0; i < 200; ++i) builder.text(fmt::format("key.{}", i), std::string(1000, 'x'));
+  const std::filesystem::path path = folder.write("long.gguf", builder.bytes());
+  ASSERT_TRUE(GgufFile::open(path).ok());
+  ASSERT_TRUE(arm_faults("file_truncated:1").ok());
+  expect_error(GgufFile::open(path), {path.string(), "became shorter"});
+  ASSERT_TRUE(arm_faults("").ok());
 }
 
 }  // namespace

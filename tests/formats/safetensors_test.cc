@@ -5,6 +5,7 @@
 #include <chrono>
 #include <vector>
 
+#include "base/fault.h"
 #include "tests/formats/safetensors_builder.h"
 #include "tests/formats/test_files.h"
 
@@ -210,6 +211,17 @@ TEST_F(SafetensorsFolder, HugeFilesOpenInMilliseconds) {
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
   ASSERT_TRUE(file.ok()) << file.error().message;
   EXPECT_LT(elapsed.count(), 0.1);
+}
+
+TEST(Safetensors, AFileThatBecomesShorterWhileItsHeaderIsReadIsAnError) {
+  const TemporaryFolder folder;
+  SafetensorsBuilder builder;
+  builder.metadata({{"note", std::string(100'000, 'x')}});
+  const std::filesystem::path path = folder.write("model.safetensors", builder.bytes());
+  ASSERT_TRUE(Safetensors::open(folder.path()).ok());
+  ASSERT_TRUE(arm_faults("file_truncated:1").ok());
+  expect_error(Safetensors::open(folder.path()), {path.string(), "became shorter"});
+  ASSERT_TRUE(arm_faults("").ok());
 }
 
 }  // namespace

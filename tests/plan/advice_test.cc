@@ -86,14 +86,14 @@ TEST(WhatWouldFit, EachSuggestionFits) {
   const MachineProfile machine = find_machine("rtx-4080").value();
   Goal goal;
   goal.vram_budget_bytes = 15 * kGiB;
-  goal.ram_budget_bytes = 16 * kGiB;
+  goal.ram_budget_bytes = kGiB;
   const ModelInventory model = the_67b(4);
   const auto result = plan_placement(model, machine, goal);
   ASSERT_FALSE(result.ok());
   const std::string text = what_would_fit(model, machine, goal);
   EXPECT_THAT(result.error().message, HasSubstr(text));
-  EXPECT_THAT(text, HasSubstr("--bits 3"));
-  EXPECT_TRUE(plan_placement(the_67b(3), machine, goal).ok());
+  EXPECT_THAT(text, HasSubstr("--bits 2"));
+  EXPECT_TRUE(plan_placement(the_67b(2), machine, goal).ok());
   const size_t at = text.find("--ram ");
   ASSERT_NE(at, std::string::npos);
   const uint64_t gibibytes = std::stoull(text.substr(at + 6));
@@ -108,7 +108,7 @@ TEST(WhatWouldFit, AShorterContextIsFound) {
   const MachineProfile machine = find_machine("rtx-4080").value();
   Goal goal;
   goal.vram_budget_bytes = 15 * kGiB;
-  goal.ram_budget_bytes = 56 * kGiB;
+  goal.ram_budget_bytes = 24 * kGiB;
   goal.batch = 32;
   EXPECT_THAT(what_would_fit(the_67b(4), machine, goal), HasSubstr("--context 1024"));
 }

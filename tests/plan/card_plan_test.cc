@@ -134,9 +134,9 @@ TEST(CardPlan, FormatsMayDifferByLayer) {
 
 // Scratch is sized where there is no card, and is the same there.
 TEST(GpuScratch, IsPlainArithmetic) {
-  // 3 rows of 64 columns: 2 + 2 blocks of codes (384 bytes: 512), then scales, sums and half sums
-  // of 8 padded rows (128 bytes: 256 each, twice for halves).
-  EXPECT_EQ(gpu_activation_scratch_bytes(3, 64), 512 + 4 * 256);
+  // 3 rows of 64 columns: 2 + 5 blocks of codes (672 bytes: 768), then scales, sums and half sums
+  // of 8 padded rows (224 bytes: 256 each, twice for halves).
+  EXPECT_EQ(gpu_activation_scratch_bytes(3, 64), 768 + 4 * 256);
   // More rows are bf16.
   EXPECT_EQ(gpu_activation_scratch_bytes(1000, 640), 1000 * 640 * 2);
   // The matrix library's 32 MiB, and values of a small weight; of a large one, at most 64 MiB.

@@ -58,6 +58,18 @@ TEST(Machine, ErrorsNameFileAndField) {
               HasSubstr("at most cpu_read_bytes_per_s"));
   EXPECT_THAT(error_with("cpu_speed", 1), HasSubstr("cpu_speed"));
   EXPECT_THAT(error_with("sources", {{"cores", 3}}), HasSubstr("cores"));
+  const json rate = {{"rows", 1}, {"weight_bytes", 10}, {"bytes_per_s", 1e9}};
+  EXPECT_EQ(error_with("cpu_linear", json::array({rate})), "no error");
+  EXPECT_THAT(error_with("cpu_linear", json::array({rate, rate})),
+              HasSubstr("cpu_linear[1]: weight"));
+  json no_rows = rate;
+  no_rows["rows"] = 0;
+  EXPECT_THAT(error_with("card_linear", json::array({no_rows})), HasSubstr("card_linear[0]: rows"));
+  no_rows.erase("rows");
+  EXPECT_THAT(error_with("card_linear", json::array({no_rows})), HasSubstr("card_linear[0]: rows"));
+  EXPECT_THAT(error_with("card_linear", json::array({7})), HasSubstr("card_linear[0]"));
+  EXPECT_THAT(error_with("cpu_read", json::array({{{"threads", 1e9}, {"bytes_per_s", 1}}})),
+              HasSubstr("cpu_read[0]: threads"));
   EXPECT_FALSE(parse_machine("", "empty").ok());
   EXPECT_FALSE(parse_machine("[]", "list").ok());
 }
@@ -100,32 +112,92 @@ TEST(KnownMachines, AreFoundByTheirNames) {
   EXPECT_THAT(unknown.error().message, HasSubstr("rtx-4090"));
 }
 
+MachineProbe measured() {
+  MachineProbe probe;
+  probe.host.memory_bytes = 1000;
+  probe.cpu = {.threads = 4,
+               .read = {{1, 10e9}, {4, 44e9}},
+               .linear = {{1, 9000, 40e9}, {2, 9000, 40e9}, {64, 9000, 9e9}}};
+  probe.disk_bytes_per_s = fail("/cache: cannot write");
+  return probe;
+}
+
 TEST(ThisMachine, TakesWhatWasMeasured) {
-  HostFacts host;
-  host.memory_bytes = 1000;
   CardProbe card;
   card.facts.name = "a card";
   card.facts.total_bytes = 500;
-  card.facts.compute_capability = 89;
-  card.facts.multiprocessors = 100;
   card.context_bytes = 50;
   card.host_to_card = {{1 << 20, 8e9}, {1 << 22, 10e9}};
-  card.card_to_host_bytes_per_s = 9e9;
+  card.card_to_host = {{1 << 20, 7e9}, {1 << 22, 9e9}};
   card.vram_bytes_per_s = 100e9;
+  card.pin_bytes_per_s = 6e9;
+  card.exchange_s = 20e-6;
+  card.linear = {
+      .rates = {{1, 1000, 80e9}, {2048, 1000, 1e9}}, .kernel_s = 2e-6, .flops_per_s = 7e12};
   card.threads = 4;
   card.host_read_bytes_per_s = 40e9;
-  card.host_read_beside_bytes_per_s = 41e9;  // noise
+  card.host_read_beside_bytes_per_s = 30e9;
   card.host_to_card_beside_bytes_per_s = 5e9;
-  const MachineProfile machine = machine_from_probe(host, card, 0);
+  MachineProbe probe = measured();
+  probe.card = card;
+  const MachineProfile machine = machine_from_probe(probe);
   EXPECT_EQ(machine.vram_bytes, 500u);
   EXPECT_EQ(machine.context_bytes, 50u);
   EXPECT_EQ(machine.ram_bytes, 1000u);
   EXPECT_EQ(machine.vram_bytes_per_s, 100e9);
-  // Beside reading, copies were half as fast.
-  EXPECT_EQ(machine.h2d, (std::vector<CopyRate>{{1 << 20, 4e9}, {1 << 22, 5e9}}));
-  EXPECT_EQ(machine.cpu_read_beside_copy_bytes_per_s, 40e9);
+  EXPECT_EQ(machine.tensor_flops_per_s, 7e12);
+  EXPECT_EQ(machine.h2d, card.host_to_card);
+  EXPECT_EQ(machine.d2h, card.card_to_host);
+  EXPECT_EQ(machine.h2d_beside_read_bytes_per_s, 5e9);
+  EXPECT_EQ(machine.cpu_read_bytes_per_s, 44e9);
+  EXPECT_DOUBLE_EQ(machine.cpu_read_beside_copy_bytes_per_s, 33e9);  // three quarters, as measured
+  EXPECT_DOUBLE_EQ(machine.cpu_linear_flops_per_s, 2 * 64 * 16e9);
+  EXPECT_THAT(machine.sources.at("disk_bytes_per_s"), HasSubstr("/cache: cannot write"));
+  for (const auto& [field, source] : machine.sources) {
+    EXPECT_TRUE(json::parse(machine_json(machine)).contains(field)) << field;
+  }
   const auto read = parse_machine(machine_json(machine), "this machine");
-  EXPECT_TRUE(read.ok()) << read.error().message;
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ(*read, machine);
+}
+
+TEST(ThisMachine, NoiseDoesNotMakeReadingFasterBesideCopies) {
+  CardProbe card;
+  card.facts.total_bytes = 500;
+  card.host_read_bytes_per_s = 40e9;
+  card.host_read_beside_bytes_per_s = 41e9;
+  MachineProbe probe = measured();
+  probe.card = card;
+  const MachineProfile machine = machine_from_probe(probe);
+  EXPECT_EQ(machine.cpu_read_beside_copy_bytes_per_s, machine.cpu_read_bytes_per_s);
+}
+
+TEST(ThisMachine, WithoutACardIsAProfileToo) {
+  const MachineProfile machine = machine_from_probe(measured());
+  EXPECT_FALSE(machine.has_card());
+  const auto read = parse_machine(machine_json(machine), "this machine");
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ(*read, machine);
+}
+
+TEST(LinearSeconds, FollowsWhatWasMeasured) {
+  // 1 row: 1 us and 1 us a thousand bytes; 3 rows: 2 us more for each two thousand bytes.
+  const std::vector<LinearRate> rates = {{1, 1000, 1000 / 2e-6},
+                                         {1, 3000, 3000 / 4e-6},
+                                         {3, 1000, 1000 / 3e-6},
+                                         {3, 3000, 3000 / 7e-6}};
+  const auto seconds = [&](double rows, double bytes) {
+    return linear_seconds(rates, rows, bytes, bytes * 8 / kLinearRateBits);
+  };
+  EXPECT_NEAR(seconds(1, 1000), 2e-6, 1e-12);
+  EXPECT_NEAR(seconds(1, 2000), 3e-6, 1e-12);
+  EXPECT_NEAR(seconds(1, 500), 1.5e-6, 1e-12);  // the line goes on below
+  EXPECT_NEAR(seconds(1, 6000), 8e-6, 1e-12);   // the last rate above
+  EXPECT_NEAR(seconds(3, 1000), 3e-6, 1e-12);
+  EXPECT_NEAR(seconds(2, 3000), 5.5e-6, 1e-12);
+  EXPECT_NEAR(seconds(5, 3000), 10e-6, 1e-12);  // the line goes on beyond
+  // Reading follows bytes, computing parameters: twice the bits of the same matrix.
+  EXPECT_NEAR(linear_seconds(rates, 3, 2000, 1000 * 8 / kLinearRateBits), 3e-6 + 1e-6, 1e-12);
 }
 
 }  // namespace

@@ -1,11 +1,11 @@
 // Linear layers on a card at the shapes of real models, beside what its memory delivers.
 //
-//   linear_cuda_bench [few|many|chain] ...      all of them without an argument
+//   linear_cuda_bench [few|many|layer] ...      all of them without an argument
 //
-// few: up to 64 rows. Enough copies of the weight to defeat L2 are multiplied in turn, launched one
-// behind another as decoding does; the table shows the time of one, and weight bytes a second as a
-// share of what reading alone was measured to reach on the same card. many: prefill, in TFLOP/s.
-// chain: what a decoding step adds around its products.
+// few: up to 128 rows. Enough copies of the weights to defeat L2 are multiplied in turn, launched
+// one behind another as decoding does; the table shows the time of one launch, and weight bytes a
+// second as a share of what copying within the card's memory was measured to reach just before.
+// layer: what a decoding step does in a layer, without attention itself. many: prefill, in TFLOP/s.
 #include <cuda_runtime_api.h>
 #include <fmt/format.h>
 
@@ -53,39 +53,49 @@ double seconds_of(Gpu& gpu, int count, const std::function<void(int)>& launch) {
   return static_cast<double>(times[times.size() / 2]) * 1e-3;
 }
 
-// The theoretical bandwidth of the card's memory.
-double memory_bytes_per_s() {
-  int kilohertz = 0, bits = 0;
-  CUDA_CHECK(cudaDeviceGetAttribute(&kilohertz, cudaDevAttrMemoryClockRate, 0));
-  CUDA_CHECK(cudaDeviceGetAttribute(&bits, cudaDevAttrGlobalMemoryBusWidth, 0));
-  return 2.0 * kilohertz * 1e3 * bits / 8;
+// Bytes read and written a second by copies of 1 GiB within the card's memory.
+double copy_bytes_per_s(Gpu& gpu) {
+  constexpr size_t kBytes = size_t{1} << 30;
+  const OnCard<std::byte> from(kBytes), to(kBytes);
+  const double seconds = seconds_of(gpu, 4, [&](int) {
+    CUDA_CHECK(
+        cudaMemcpyAsync(to.data(), from.data(), kBytes, cudaMemcpyDeviceToDevice, gpu.stream()));
+  });
+  return 2.0 * kBytes / seconds;
 }
 
 constexpr int64_t kRotatedBytes = int64_t{400} << 20;  // several times an L2
 
-// Copies of one weight on the card.
+// Copies of one weight on the card, all of it the same few random rows.
 class Copies {
  public:
   Copies(const Format& format, int64_t rows, int64_t columns)
-      : made_(make_weight(format, rows, columns)),
-        count_(static_cast<int>(1 + kRotatedBytes / made_.weight.size_bytes())),
+      : weight_{format, rows, columns, nullptr},
+        count_(static_cast<int>(1 + kRotatedBytes / weight_.size_bytes())),
         bytes_(static_cast<size_t>(count_ * stride())) {
-    for (int i = 0; i < count_; ++i) {
-      CUDA_CHECK(cudaMemcpy(bytes_.data() + i * stride(),
-                            i == 0 ? made_.buffer.data() : bytes_.data(),
-                            static_cast<size_t>(made_.weight.size_bytes()), cudaMemcpyDefault));
+    const OwnedWeight made = make_weight(format, std::min<int64_t>(rows, 256), columns);
+    const int64_t all = count_ * stride();
+    int64_t done = std::min(made.weight.size_bytes(), all);
+    copy(bytes_.data(), made.buffer.data(), done);
+    for (; done < all; done += std::min(done, all - done)) {
+      copy(bytes_.data() + done, bytes_.data(), std::min(done, all - done));
     }
   }
   int count() const { return count_; }
+  int64_t size_bytes() const { return weight_.size_bytes(); }
   Weight at(int i) const {
-    Weight weight = made_.weight;
+    Weight weight = weight_;
     weight.data = bytes_.data() + i % count_ * stride();
     return weight;
   }
 
  private:
-  int64_t stride() const { return (made_.weight.size_bytes() + 255) / 256 * 256; }
-  OwnedWeight made_;
+  static void copy(std::byte* to, const std::byte* from, int64_t bytes) {
+    CUDA_CHECK(cudaMemcpy(to, from, static_cast<size_t>(bytes), cudaMemcpyDefault));
+  }
+  // Whole tiles of 16 rows, so that rows are rows in every copy.
+  int64_t stride() const { return (weight_.size_bytes() + 255) / 256 * 256; }
+  Weight weight_;
   int count_;
   OnCard<std::byte> bytes_;
 };
@@ -97,57 +107,85 @@ std::vector<float> random_input(int64_t count) {
   return values;
 }
 
+// Rows of `tasks` weights in one launch.
 struct Shape {
+  const char* what;
   int64_t rows, columns;
+  int tasks = 1;
 };
-constexpr Shape kShapes[] = {{8192, 22016}, {22016, 8192}, {8192, 8192},
-                             {1024, 8192},  {4096, 11008}, {11008, 4096}};
+constexpr Shape kShapes[] = {{"7B qkv", 4096, 4096, 3},       {"7B o", 4096, 4096},
+                             {"7B gate, up", 11008, 4096, 2}, {"7B down", 4096, 11008},
+                             {"7B head", 102400, 4096},       {"67B kv", 1024, 8192, 2},
+                             {"67B o", 8192, 8192},           {"67B gate, up", 22016, 8192, 2},
+                             {"67B down", 8192, 22016}};
 
-std::vector<Format> bench_formats() {
-  return {{Storage::grouped, 4, 32, ScaleEncoding::f16},
-          {Storage::grouped, 4, 128, ScaleEncoding::f16},
+constexpr Format kQ4 = {Storage::grouped, 4, 32, ScaleEncoding::f16};
+constexpr Format kQ4Group64 = {Storage::grouped, 4, 64, ScaleEncoding::f16};
+constexpr Format kQ4Group128 = {Storage::grouped, 4, 128, ScaleEncoding::f16};
+std::vector<Format> other_formats() {
+  return {{Storage::grouped, 4, 32, ScaleEncoding::f16, CodeMeaning::with_minimum},
           {Storage::grouped, 8, 32, ScaleEncoding::f16},
           {Storage::grouped, 4, 32, ScaleEncoding::two_level, CodeMeaning::with_minimum},
+          {Storage::grouped, 5, 32, ScaleEncoding::two_level, CodeMeaning::with_minimum},
           {Storage::grouped, 6, 16, ScaleEncoding::two_level},
           {Storage::grouped, 3, 16, ScaleEncoding::two_level},
           {Storage::grouped, 4, 32, ScaleEncoding::two_level, CodeMeaning::iq4nl},
           kBf16};
 }
 
-void bench_few(Gpu& gpu) {
-  const double limit = memory_bytes_per_s();
-  fmt::print("memory {:.0f} GB/s; us and % of it\n{:24} {:>13}", limit * 1e-9, "format", "shape");
-  const int64_t batches[] = {1, 2, 4, 8, 16, 32, 64};
-  for (const int64_t m : batches) fmt::print("  {:>11}", fmt::format("m={}", m));
-  fmt::print("\n");
-  for (const Format& format : bench_formats()) {
-    for (const Shape& shape : kShapes) {
-      const Copies weights(format, shape.rows, shape.columns);
-      fmt::print("{:24} {:>13}", name(format), fmt::format("{}x{}", shape.rows, shape.columns));
-      for (const int64_t m : batches) {
-        const OnCard<float> x(random_input(m * shape.columns)),
-            y(static_cast<size_t>(m * shape.rows));
-        const OnCard<std::byte> scratch(
-            static_cast<size_t>(gpu_activation_scratch_bytes(m, shape.columns)));
-        const GpuActivationRows ready = prepare_activations(
-            gpu, Tensor::matrix(x.data(), m, shape.columns), scratch.bytes(), Precision::fast);
-        const Tensor output = Tensor::matrix(y.data(), m, shape.rows);
-        const double seconds = seconds_of(gpu, std::max(24, weights.count()), [&](int i) {
-          const Weight weight = weights.at(i);
-          linear(gpu, ready, {{.weight = &weight, .output = output}});
-        });
-        const double rate = static_cast<double>(weights.at(0).size_bytes()) / seconds;
-        fmt::print("  {:7.1f} {:3.0f}", seconds * 1e6, 100 * rate / limit);
+void bench_launches(Gpu& gpu, const Format& format, const Shape& shape,
+                    std::span<const int64_t> batches, double limit) {
+  const Copies weights(format, shape.rows, shape.columns);
+  fmt::print("{:20} {:13}", name(format), shape.what);
+  for (const int64_t m : batches) {
+    const OnCard<float> x(random_input(m * shape.columns)),
+        y(static_cast<size_t>(m * shape.rows * shape.tasks));
+    const OnCard<std::byte> scratch(
+        static_cast<size_t>(gpu_activation_scratch_bytes(m, shape.columns)));
+    const GpuActivationRows ready = prepare_activations(
+        gpu, Tensor::matrix(x.data(), m, shape.columns), scratch.bytes(), Precision::fast);
+    const double seconds = seconds_of(gpu, std::max(24, weights.count()), [&](int i) {
+      std::vector<Weight> w;
+      std::vector<LinearTask> tasks;
+      for (int t = 0; t < shape.tasks; ++t) w.push_back(weights.at(i * shape.tasks + t));
+      for (int t = 0; t < shape.tasks; ++t) {
+        tasks.push_back({.weight = &w[t],
+                         .output = Tensor::matrix(y.data() + t * m * shape.rows, m, shape.rows)});
       }
-      fmt::print("\n");
-      std::fflush(stdout);
-    }
+      linear(gpu, ready, tasks);
+    });
+    const double bytes = static_cast<double>(weights.size_bytes()) * shape.tasks;
+    fmt::print(" {:6.1f} {:3.0f}", seconds * 1e6, 100 * bytes / seconds / limit);
   }
+  fmt::print("\n");
+  std::fflush(stdout);
+}
+
+void bench_few(Gpu& gpu) {
+  const OnCard<std::byte> values(static_cast<size_t>(gpu_linear_scratch_bytes(102400, 4096)));
+  gpu.set_scratch(values.bytes());
+  const double limit = copy_bytes_per_s(gpu);
+  const int64_t batches[] = {1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128};
+  fmt::print("copy {:.0f} GB/s; us and % of it for m =", limit * 1e-9);
+  for (const int64_t m : batches) fmt::print(" {}", m);
+  fmt::print("\n");
+  for (const Shape& shape : kShapes) bench_launches(gpu, kQ4, shape, batches, limit);
+  if (getenv("LAB_Q4")) return;
+  constexpr int64_t kFewer[] = {1, 8, 16, 32, 64};
+  for (const Format& format : {kQ4Group64, kQ4Group128}) {
+    for (const int i : {2, 3, 7}) bench_launches(gpu, format, kShapes[i], kFewer, limit);
+  }
+  for (const Format& format : other_formats()) {
+    for (const int i : {2, 7}) bench_launches(gpu, format, kShapes[i], kFewer, limit);
+  }
+  CUDA_CHECK(cudaDeviceSynchronize());
+  gpu.set_scratch({});
 }
 
 void bench_many(Gpu& gpu) {
-  for (const Format& format : {bench_formats()[0], kBf16}) {
-    for (const Shape& shape : {kShapes[0], kShapes[1], kShapes[4]}) {
+  for (const Format& format : {kQ4, kBf16}) {
+    for (const int s : {2, 3, 7, 8}) {
+      const Shape& shape = kShapes[s];
       const OwnedWeight made = make_weight(format, shape.rows, shape.columns);
       const OnCard<std::byte> bytes(std::span<const std::byte>(
           made.buffer.data(), static_cast<size_t>(made.weight.size_bytes())));
@@ -156,7 +194,7 @@ void bench_many(Gpu& gpu) {
       const OnCard<std::byte> values(
           static_cast<size_t>(gpu_linear_scratch_bytes(shape.rows, shape.columns)));
       gpu.set_scratch(values.bytes());
-      for (const int64_t m : {128, 512, 2048}) {
+      for (const int64_t m : {129, 192, 256, 512, 2048}) {
         const OnCard<float> x(random_input(m * shape.columns)),
             y(static_cast<size_t>(m * shape.rows));
         const OnCard<std::byte> scratch(
@@ -177,56 +215,54 @@ void bench_many(Gpu& gpu) {
   }
 }
 
-// norm, gate and up in one launch, SwiGLU, down: a feed-forward layer of 8192 x 22016, whole and
-// cut into 86 groups, beside the time that its bytes take.
-void bench_chain(Gpu& gpu) {
-  constexpr int64_t kHidden = 8192, kWide = 22016, kParts = 86;
-  const Format format = {Storage::grouped, 4, 32, ScaleEncoding::f16};
-  const Copies gate(format, kWide, kHidden), down(format, kHidden, kWide);
-  for (const int64_t m : {1, 8}) {
-    const OnCard<float> x(random_input(m * kHidden)), weight(random_input(kHidden)),
-        normed(static_cast<size_t>(m * kHidden)), g(static_cast<size_t>(m * kWide)),
-        u(static_cast<size_t>(m * kWide));
-    const OnCard<std::byte> scratch(static_cast<size_t>(gpu_activation_scratch_bytes(m, kWide)));
-    const Tensor in = Tensor::matrix(x.data(), m, kHidden);
-    const Tensor gates = Tensor::matrix(g.data(), m, kWide),
-                 ups = Tensor::matrix(u.data(), m, kWide);
+// norm; q, k, v; rounding of attention's output; o; norm; gate, up; SwiGLU; down: a layer without
+// what attention itself does, beside the time that its weights take.
+void bench_layer(Gpu& gpu, const char* what, int64_t hidden, int64_t kv, int64_t wide) {
+  const double limit = copy_bytes_per_s(gpu);
+  const Copies square(kQ4, hidden, hidden), narrow(kQ4, kv, hidden), gate(kQ4, wide, hidden),
+      down(kQ4, hidden, wide);
+  for (const int64_t m : {1, 2, 8, 16, 32, 64}) {
+    const OnCard<float> x(random_input(m * hidden)), weight(random_input(hidden)),
+        normed(static_cast<size_t>(m * hidden)), qkv(static_cast<size_t>(3 * m * hidden)),
+        g(static_cast<size_t>(m * wide)), u(static_cast<size_t>(m * wide));
+    const OnCard<std::byte> scratch(static_cast<size_t>(gpu_activation_scratch_bytes(m, wide)));
+    const Tensor in = Tensor::matrix(x.data(), m, hidden);
+    const Tensor q = Tensor::matrix(qkv.data(), m, hidden),
+                 k = Tensor::matrix(qkv.data() + m * hidden, m, kv),
+                 v = Tensor::matrix(qkv.data() + 2 * m * hidden, m, kv),
+                 gates = Tensor::matrix(g.data(), m, wide), ups = Tensor::matrix(u.data(), m, wide);
     const auto norm = [&] {
       return norm_and_prepare(gpu, in, {weight.data(), 1e-6f},
-                              Tensor::matrix(normed.data(), m, kHidden), scratch.bytes(),
+                              Tensor::matrix(normed.data(), m, hidden), scratch.bytes(),
                               Precision::fast);
     };
     const auto swiglu = [&] {
       return swiglu_and_prepare(gpu, gates, ups, gates, scratch.bytes(), Precision::fast);
     };
-    const double whole = seconds_of(gpu, 24, [&](int i) {
-      const Weight w[3] = {gate.at(2 * i), gate.at(2 * i + 1), down.at(i)};
-      linear(gpu, norm(), {{.weight = &w[0], .output = gates}, {.weight = &w[1], .output = ups}});
-      linear(gpu, swiglu(), {{.weight = &w[2], .output = in, .mode = OutputMode::add}});
-    });
-    const double cut = seconds_of(gpu, 24, [&](int i) {
-      std::vector<const std::byte*> parts[3];
-      const int64_t bytes = size_bytes(format, kWide / kParts, kHidden);
-      for (int64_t p = 0; p < kParts; ++p) {
-        parts[0].push_back(gate.at(2 * i).data + p * bytes);
-        parts[1].push_back(gate.at(2 * i + 1).data + p * bytes);
-        parts[2].push_back(down.at(i).data + p * bytes);
-      }
-      linear_row_parts(
-          gpu, norm(),
-          std::array<RowPartsTask, 2>{{{{format, kWide / kParts, kHidden, parts[0]}, gates},
-                                       {{format, kWide / kParts, kHidden, parts[1]}, ups}}});
-      linear_column_parts(gpu, swiglu(), {format, kHidden, kWide / kParts, parts[2]}, in,
-                          OutputMode::add);
+    const double seconds = seconds_of(gpu, 24, [&](int i) {
+      const Weight w[] = {square.at(2 * i),
+                          narrow.at(2 * i),
+                          narrow.at(2 * i + 1),
+                          square.at(2 * i + 1),
+                          gate.at(2 * i),
+                          gate.at(2 * i + 1),
+                          down.at(i)};
+      linear(gpu, norm(),
+             {{.weight = &w[0], .output = q},
+              {.weight = &w[1], .output = k},
+              {.weight = &w[2], .output = v}});
+      linear(gpu, prepare_activations(gpu, q, scratch.bytes(), Precision::fast),
+             {{.weight = &w[3], .output = in, .mode = OutputMode::add}});
+      linear(gpu, norm(), {{.weight = &w[4], .output = gates}, {.weight = &w[5], .output = ups}});
+      linear(gpu, swiglu(), {{.weight = &w[6], .output = in, .mode = OutputMode::add}});
     });
     const double norms = seconds_of(gpu, 100, [&](int) { norm(); });
     const double swiglus = seconds_of(gpu, 100, [&](int) { swiglu(); });
-    const double bytes = 3.0 * static_cast<double>(gate.at(0).size_bytes());
-    fmt::print(
-        "feed-forward m={}: {:.1f} us ({:.0f} %), in {} parts {:.1f} us ({:.0f} %); norm {:.1f}, "
-        "swiglu {:.1f} us\n",
-        m, whole * 1e6, 100 * bytes / whole / memory_bytes_per_s(), kParts, cut * 1e6,
-        100 * bytes / cut / memory_bytes_per_s(), norms * 1e6, swiglus * 1e6);
+    const auto bytes = static_cast<double>(2 * square.size_bytes() + 2 * narrow.size_bytes() +
+                                           2 * gate.size_bytes() + down.size_bytes());
+    fmt::print("{} layer m={}: {:.1f} us, {:.0f} % of {:.0f} GB/s; norm {:.1f}, swiglu {:.1f} us\n",
+               what, m, seconds * 1e6, 100 * bytes / seconds / limit, limit * 1e-9, norms * 1e6,
+               swiglus * 1e6);
   }
 }
 
@@ -245,7 +281,10 @@ int main(int count, char** arguments) {
     const auto matches = [&](const char* argument) { return std::strcmp(argument, what) == 0; };
     return count == 1 || std::any_of(arguments + 1, arguments + count, matches);
   };
-  if (wanted("chain")) bench_chain(*gpu);
+  if (wanted("layer")) {
+    bench_layer(*gpu, "7B", 4096, 4096, 11008);
+    bench_layer(*gpu, "67B", 8192, 1024, 22016);
+  }
   if (wanted("few")) bench_few(*gpu);
   if (wanted("many")) bench_many(*gpu);
   return 0;

@@ -2,9 +2,9 @@
 #include <cmath>
 #include <numbers>
 
+#include "ops/attend.h"
+#include "ops/cuda/attention_decode.cuh"
 #include "ops/cuda/attention_kernels.h"
-#include "ops/cuda/attention_pieces.cuh"
-#include "ops/linear.h"
 
 namespace shoehorn {
 namespace {
@@ -31,10 +31,8 @@ void check_layer(const KvLayer& layer) {
         "pages every {} bytes are not aligned to 64", layer.page_stride_bytes);
 }
 
-}  // namespace
-
-void attention(Gpu& gpu, const KvLayer& layer, const AttentionArguments& arguments,
-               const GpuSpans& spans, std::span<std::byte> scratch) {
+AttentionStep step_of(const KvLayer& layer, const AttentionArguments& arguments,
+                      const GpuSpans& spans) {
   const Tensor &q = arguments.q, &out = arguments.out;
   check_layer(layer);
   check_heads(q, layer, "q");
@@ -42,31 +40,71 @@ void attention(Gpu& gpu, const KvLayer& layer, const AttentionArguments& argumen
   CHECK(out.shape == q.shape && spans.rows <= q.rows() && arguments.scale > 0,
         "q of {} rows, out of {}, {} rows, scale {}", q.rows(), out.rows(), spans.rows,
         arguments.scale);
-  if (spans.rows == 0) return;
-  AttentionStep step;
-  step.layer = layer;
-  step.q = static_cast<const float*>(q.data);
-  step.q_row_stride = q.strides[0];
-  step.q_head_stride = q.strides[1];
-  step.out = static_cast<float*>(out.data);
-  step.out_row_stride = out.strides[0];
-  step.out_head_stride = out.strides[1];
-  step.spans = spans.spans;
-  step.row_spans = spans.row_spans;
-  step.rows = static_cast<int>(spans.rows);
-  step.heads = static_cast<int>(q.shape[1]);
-  step.group = static_cast<int>(q.shape[1] / layer.kv_heads);
-  step.log2_scale = arguments.scale * std::numbers::log2e_v<float>;
-  if (spans.rows > kFewRows && spans.max_row_count > kShortSpan && has_tensor_path(layer)) {
-    return attend_many_rows(gpu, step, spans);
-  }
+  return {.layer = layer,
+          .q = static_cast<const float*>(q.data),
+          .q_row_stride = q.strides[0],
+          .q_head_stride = q.strides[1],
+          .out = static_cast<float*>(out.data),
+          .out_row_stride = out.strides[0],
+          .out_head_stride = out.strides[1],
+          .spans = spans.spans,
+          .row_spans = spans.row_spans,
+          .rows = static_cast<int>(spans.rows),
+          .heads = static_cast<int>(q.shape[1]),
+          .group = static_cast<int>(q.shape[1] / layer.kv_heads),
+          .log2_scale = arguments.scale * std::numbers::log2e_v<float>};
+}
+
+void check_scratch(const AttentionStep& step, const GpuSpans& spans, std::span<std::byte> scratch) {
   const int64_t needed =
-      gpu_attention_scratch_bytes(spans.rows, q.shape[1], layer.head_dim, spans.max_context);
+      gpu_attention_scratch_bytes(spans.rows, step.heads, step.layer.head_dim, spans.max_context);
   CHECK(needed <= static_cast<int64_t>(scratch.size()) &&
             reinterpret_cast<uintptr_t>(scratch.data()) % 256 == 0,
         "scratch of {} bytes at {}, needs {}", scratch.size(),
         static_cast<const void*>(scratch.data()), needed);
+}
+
+}  // namespace
+
+void attention(Gpu& gpu, const KvLayer& layer, const AttentionArguments& arguments,
+               const GpuSpans& spans, std::span<std::byte> scratch) {
+  const AttentionStep step = step_of(layer, arguments, spans);
+  if (spans.rows == 0) return;
+  if (spans.rows > kFewRows && spans.max_row_count > kShortSpan && has_tensor_path(layer)) {
+    return attend_many_rows(gpu, step, spans);
+  }
+  check_scratch(step, spans, scratch);
   attend_few_rows(gpu, step, spans, scratch);
+}
+
+GpuActivationRows attend_and_prepare(Gpu& gpu, const KvLayer& layer,
+                                     const AttendArguments& arguments, const GpuSpans& spans,
+                                     const AttendScratch& scratch, Precision precision) {
+  const RopeAppendArguments& rope = arguments.rope;
+  const Tensor joined = joined_heads(arguments.out).slice(0, spans.rows);
+  const bool decodes = spans.rows > 0 && spans.rows <= kFewRows && spans.max_row_count == 1 &&
+                       has_tensor_path(layer) && precision == Precision::fast;
+  if (!decodes) {
+    rope_and_append(gpu, layer, rope, spans);
+    attention(gpu, layer, arguments.attention(), spans, scratch.attention);
+    return prepare_activations(gpu, joined, scratch.activations, precision);
+  }
+  const AttentionStep step = step_of(layer, arguments.attention(), spans);
+  check_heads(rope.k, layer, "k");
+  check_heads(rope.v, layer, "v");
+  check_scratch(step, spans, scratch.attention);
+  attention_device::DecodeStep decode = {.k = static_cast<const float*>(rope.k.data),
+                                         .v = static_cast<const float*>(rope.v.data),
+                                         .k_row_stride = rope.k.strides[0],
+                                         .k_head_stride = rope.k.strides[1],
+                                         .v_row_stride = rope.v.strides[0],
+                                         .v_head_stride = rope.v.strides[1],
+                                         .angles = rope_angles_of(rope),
+                                         .target = {}};
+  const GpuActivationRows rows =
+      view_prepared(joined, scratch.activations, precision, decode.target);
+  attend_few_rows(gpu, step, spans, scratch.attention, &decode);
+  return rows;
 }
 
 }  // namespace shoehorn

@@ -2,8 +2,8 @@
 // that exist to test others and for exactness. Grid: (row, query head, piece of the context); a
 // warp takes every fourth token, a lane every 32nd number of its key and value. Each query head
 // reads the cache for itself, which makes it several times slower than the tensor path.
-#include "base/cuda_check.h"
 #include "ops/cuda/attention_pieces.cuh"
+#include "ops/cuda/launch.cuh"
 
 namespace shoehorn::attention_device {
 namespace {
@@ -61,6 +61,8 @@ template <typename T>
 __global__ void __launch_bounds__(kThreads) any_shape_kernel(const FewRows work) {
   __shared__ float parts[kWarps][kMaxHeadDim];
   __shared__ float maxima[kWarps], sums[kWarps];
+  wait_for_previous_kernel();
+  let_next_kernel_start();
   const PieceOfRows piece = find_piece(work);
   if (piece.row_count == 0) return;
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
@@ -97,15 +99,18 @@ __global__ void __launch_bounds__(kThreads) any_shape_kernel(const FewRows work)
 
 }  // namespace
 
-void launch_any_shape(cudaStream_t stream, const FewRows& work) {
+void launch_any_shape(Gpu& gpu, const FewRows& work) {
   const dim3 grid(work.row_end - work.first_row, work.step.heads, work.pieces);
+  const auto launch = [&](auto kernel) {
+    launch_overlapped(gpu, kernel, grid, dim3(kThreads), 0, work);
+  };
   switch (work.step.layer.dtype) {
     case DType::f16:
-      return any_shape_kernel<__half><<<grid, kThreads, 0, stream>>>(work);
+      return launch(any_shape_kernel<__half>);
     case DType::bf16:
-      return any_shape_kernel<__nv_bfloat16><<<grid, kThreads, 0, stream>>>(work);
+      return launch(any_shape_kernel<__nv_bfloat16>);
     default:
-      return any_shape_kernel<float><<<grid, kThreads, 0, stream>>>(work);
+      return launch(any_shape_kernel<float>);
   }
 }
 

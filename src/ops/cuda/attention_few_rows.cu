@@ -17,8 +17,8 @@
 // The warps' results are merged in a fixed order, then those of the pieces by a second kernel.
 #include <algorithm>
 
-#include "base/cuda_check.h"
-#include "ops/cuda/attention_pieces.cuh"
+#include "ops/cuda/attention_decode.cuh"
+#include "ops/cuda/launch.cuh"
 
 namespace shoehorn {
 namespace {
@@ -64,16 +64,20 @@ __device__ Query query_of(const FewRows& work, const Tile& tile, int i) {
 
 // The A fragments of 16 columns of the queries times what makes scores powers of two: this lane's
 // part. Queries that f16 cannot hold are cut off, which leaves their scores huge, but numbers.
-template <typename T>
-__device__ uint4 query_fragment(const FewRows& work, const Query& query, int column) {
+template <typename T, bool kDecode>
+__device__ uint4 query_fragment(const FewRows& work, const DecodeStep& decode, const Query& query,
+                                int column) {
   constexpr float kLargest = Numbers<T>::kLargest;
-  const float* q = work.step.q + query.row * work.step.q_row_stride +
-                   query.head * work.step.q_head_stride + column + threadIdx.x % 4 * 2;
+  const float* q =
+      work.step.q + query.row * work.step.q_row_stride + query.head * work.step.q_head_stride;
+  column += static_cast<int>(threadIdx.x) % 4 * 2;
   float values[4] = {};
   if (query.limit > 0) {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      const float x = q[i / 2 * 8 + i % 2] * work.step.log2_scale;
+      const int at = column + i / 2 * 8 + i % 2;
+      float x = kDecode ? turned(decode.angles, query.row, q, at) : q[at];
+      x *= work.step.log2_scale;
       values[i] = fminf(fmaxf(x, -kLargest), kLargest);
     }
   }
@@ -193,9 +197,9 @@ __device__ void walk(const Tokens<T, kDim>& tokens, const uint4 (*queries)[32], 
 }
 
 // What the block's warps have found, merged in their order and written.
-template <int kDim>
-__device__ void write_tile(const FewRows& work, const Tile& tile, Running<kDim>& running,
-                           float* merged) {
+template <int kDim, bool kDecode>
+__device__ void write_tile(const FewRows& work, const DecodeStep& decode, const Tile& tile,
+                           Running<kDim>& running, float* merged) {
   constexpr int kStride = kDim + 8;  // of merged rows: 8 g + 2 t lie in different banks
   __shared__ float2 ends[kWarps][kQueries], totals[kQueries];  // maximum and sum
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, t = lane % 4;
@@ -232,46 +236,66 @@ __device__ void write_tile(const FewRows& work, const Tile& tile, Running<kDim>&
     }
     const bool only_piece = query.limit <= kPieceTokens;
     const Destination to = destination(work, query.row, query.head, only_piece, totals[q].y);
-    *reinterpret_cast<float2*>(to.values + column) = {sum.x * to.factor, sum.y * to.factor};
+    const float2 value = {sum.x * to.factor, sum.y * to.factor};
+    *reinterpret_cast<float2*>(to.values + column) = value;
+    if (kDecode && only_piece) {  // of all 16 lanes of the query's block of 32 columns
+      write_rounded(decode.target, query.row, query.head * kDim + column, value);
+    }
     if (column == 0 && !only_piece) {
       work.maxima_and_sums[slot_of(work, query.row, query.head, blockIdx.z)] = totals[q];
     }
   }
 }
 
-template <typename T, int kDim>
-__global__ void __launch_bounds__(kThreads, 4) few_rows_kernel(const FewRows work) {
+// kDecode: keys and values of earlier steps are fetched before the kernels that make this step's
+// are done; the block whose piece ends with the row's own token puts that into the cache first.
+template <typename T, int kDim, bool kDecode>
+__global__ void __launch_bounds__(kThreads, 4)
+    few_rows_kernel(const FewRows work, const DecodeStep decode) {
   constexpr int kTile = kWarpTokens * kDim / 8;
   static_assert(kWarps * kQueries * (kDim + 8) * sizeof(float) <=
                 2 * kWarps * kTile * sizeof(uint4));
   __shared__ __align__(256) uint4 tiles[kWarps][2 * kTile];  // keys, values; then merged rows
   __shared__ uint4 queries[kDim / 16][32];                   // A fragments
+  if (!kDecode) wait_for_previous_kernel();
   const Tile tile = find_tile(work);
   if (tile.piece.row_count == 0) return;
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const Tokens<T, kDim> tokens = {tiles[warp], tiles[warp] + kTile, work.step.layer, tile.piece,
                                   tile.kv_head};
   const int token = tile.piece.first_token + warp * kWarpTokens;
-  if (token < tile.piece.token_end) {
+  const auto load_first = [&] {
     const int64_t offset = tokens.offset_of(token);
     tokens.load_keys(offset, token);
     tokens.load_values(offset, token);
+  };
+  const bool is_old = token + kWarpTokens <= tile.piece.position;
+  if (kDecode ? is_old : token < tile.piece.token_end) load_first();
+  if (kDecode) wait_for_previous_kernel();
+  let_next_kernel_start();
+  if (kDecode && tile.piece.token_end > tile.piece.position) {
+    append<T, kDim>(work, decode, tile.piece, tile.kv_head);
   }
   const Query query = query_of(work, tile, lane / 4);
 #pragma unroll
   for (int step = warp; step < kDim / 16; step += kWarps) {
-    queries[step][lane] = query_fragment<T>(work, query, 16 * step);
+    queries[step][lane] = query_fragment<T, kDecode>(work, decode, query, 16 * step);
   }
   __syncthreads();
+  if (kDecode && !is_old && token < tile.piece.token_end) load_first();
   Running<kDim> running;
   walk<T, kDim>(tokens, queries, query.limit, token, running);
-  write_tile<kDim>(work, tile, running, reinterpret_cast<float*>(tiles));
+  write_tile<kDim, kDecode>(work, decode, tile, running, reinterpret_cast<float*>(tiles));
 }
 
 // Merges the pieces of row x, head y. Warp w takes pieces w, w + 4, ...; the four are added in
 // order.
-__global__ void __launch_bounds__(kThreads) combine_kernel(const FewRows work) {
+template <bool kDecode>
+__global__ void __launch_bounds__(kThreads)
+    combine_kernel(const FewRows work, const DecodeStep decode) {
   __shared__ float parts[kWarps][kMaxHeadDim];
+  wait_for_previous_kernel();
+  let_next_kernel_start();
   const int row = work.first_row + static_cast<int>(blockIdx.x);
   const int head = static_cast<int>(blockIdx.y);
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
@@ -303,7 +327,9 @@ __global__ void __launch_bounds__(kThreads) combine_kernel(const FewRows work) {
   __syncthreads();
   float* out = work.step.out + row * work.step.out_row_stride + head * work.step.out_head_stride;
   for (int i = threadIdx.x; i < dim; i += kThreads) {
-    out[i] = ((parts[0][i] + parts[1][i]) + (parts[2][i] + parts[3][i])) / sum;
+    const float value = ((parts[0][i] + parts[1][i]) + (parts[2][i] + parts[3][i])) / sum;
+    out[i] = value;
+    if (kDecode) write_rounded(decode.target, row, head * dim + i, value);  // heads of 32 n
   }
 }
 
@@ -318,31 +344,31 @@ void cut_tiles(FewRows& work) {
   work.head_tiles = (work.step.group + heads - 1) / heads;
 }
 
-template <typename T>
-void launch_tensor(cudaStream_t stream, const FewRows& work) {
+template <typename T, bool kDecode>
+void launch_tensor(Gpu& gpu, const FewRows& work, const DecodeStep& decode) {
   const dim3 grid(work.row_end - work.first_row,
                   static_cast<unsigned>(work.step.layer.kv_heads) * work.head_tiles, work.pieces);
   if (work.step.layer.head_dim == 64) {
-    few_rows_kernel<T, 64><<<grid, kThreads, 0, stream>>>(work);
+    launch_overlapped(gpu, few_rows_kernel<T, 64, kDecode>, grid, dim3(kThreads), 0, work, decode);
   } else {
-    few_rows_kernel<T, 128><<<grid, kThreads, 0, stream>>>(work);
+    launch_overlapped(gpu, few_rows_kernel<T, 128, kDecode>, grid, dim3(kThreads), 0, work, decode);
   }
 }
 
-void launch_pieces(cudaStream_t stream, FewRows work) {
-  if (!has_tensor_path(work.step.layer)) return launch_any_shape(stream, work);
+template <bool kDecode>
+void launch_pieces(Gpu& gpu, FewRows work, const DecodeStep& decode) {
   cut_tiles(work);
   if (work.step.layer.dtype == DType::f16) {
-    launch_tensor<__half>(stream, work);
+    launch_tensor<__half, kDecode>(gpu, work, decode);
   } else {
-    launch_tensor<__nv_bfloat16>(stream, work);
+    launch_tensor<__nv_bfloat16, kDecode>(gpu, work, decode);
   }
 }
 
 }  // namespace
 
 void attend_few_rows(Gpu& gpu, const AttentionStep& step, const GpuSpans& spans,
-                     std::span<std::byte> scratch) {
+                     std::span<std::byte> scratch, const DecodeStep* decode) {
   FewRows work;
   work.step = step;
   work.pieces_shift = pieces_shift_of(step.layer.kv_heads);
@@ -354,11 +380,18 @@ void attend_few_rows(Gpu& gpu, const AttentionStep& step, const GpuSpans& spans,
   for (int first = 0; first < step.rows; first += rows) {
     work.first_row = first;
     work.row_end = std::min(first + rows, step.rows);
-    launch_pieces(gpu.stream(), work);
-    CUDA_CHECK(cudaGetLastError());
+    if (!has_tensor_path(step.layer)) {
+      launch_any_shape(gpu, work);
+    } else if (decode != nullptr) {
+      launch_pieces<true>(gpu, work, *decode);
+    } else {
+      launch_pieces<false>(gpu, work, {});
+    }
     if (work.pieces == 1) continue;
-    combine_kernel<<<dim3(work.row_end - first, step.heads), kThreads, 0, gpu.stream()>>>(work);
-    CUDA_CHECK(cudaGetLastError());
+    const dim3 grid(static_cast<unsigned>(work.row_end - first), static_cast<unsigned>(step.heads));
+    const auto combine = decode != nullptr ? combine_kernel<true> : combine_kernel<false>;
+    launch_overlapped(gpu, combine, grid, dim3(kThreads), 0, work,
+                      decode != nullptr ? *decode : DecodeStep());
   }
 }
 

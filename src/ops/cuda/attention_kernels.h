@@ -25,9 +25,15 @@ struct AttentionStep {
   float log2_scale = 1;  // scale * log2(e), on q . k: soft-max in powers of two
 };
 
-// Few rows: contexts split over the card, partial results in scratch, then combined.
+namespace attention_device {
+struct DecodeStep;  // attention_decode.cuh
+}
+
+// Few rows: contexts split over the card, partial results in scratch, then combined. decode: what
+// to do beside; null: nothing.
 void attend_few_rows(Gpu& gpu, const AttentionStep& step, const GpuSpans& spans,
-                     std::span<std::byte> scratch);
+                     std::span<std::byte> scratch,
+                     const attention_device::DecodeStep* decode = nullptr);
 
 namespace attention_device {
 

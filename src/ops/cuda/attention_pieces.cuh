@@ -88,6 +88,6 @@ __device__ inline Destination destination(const FewRows& work, int row, int head
 }
 
 // Heads of any size up to kMaxHeadDim, caches of any type.
-void launch_any_shape(cudaStream_t stream, const FewRows& work);
+void launch_any_shape(Gpu& gpu, const FewRows& work);
 
 }  // namespace shoehorn::attention_device

@@ -8,7 +8,7 @@
 
 #include <array>
 
-#include "base/cuda_check.h"
+#include "ops/cuda/launch.cuh"
 #include "tensor/format.h"
 
 namespace shoehorn {
@@ -120,6 +120,8 @@ __device__ float value_at(const Table& table, int64_t row, int64_t column) {
 template <Storage kStorage>
 __global__ void embedding_kernel(const Table table, const int32_t* tokens, float* out,
                                  int64_t out_stride) {
+  wait_for_previous_kernel();
+  let_next_kernel_start();
   const auto i = static_cast<int64_t>(blockIdx.x);
   const int64_t column = int64_t{blockIdx.y} * kThreads + threadIdx.x;
   if (column >= table.columns) return;
@@ -136,7 +138,8 @@ void embedding(Gpu& gpu, const Weight& weight, const int32_t* tokens, const Tens
   const dim3 grid(static_cast<unsigned>(out.rows()),
                   static_cast<unsigned>((weight.columns + kThreads - 1) / kThreads));
   const auto launch = [&](auto kernel) {
-    kernel<<<grid, kThreads, 0, gpu.stream()>>>(table, tokens, out.row<float>(0), out.strides[0]);
+    launch_overlapped(gpu, kernel, grid, dim3(kThreads), 0, table, tokens, out.row<float>(0),
+                      out.strides[0]);
   };
   switch (weight.format.storage) {
     case Storage::f32:
@@ -153,7 +156,6 @@ void embedding(Gpu& gpu, const Weight& weight, const int32_t* tokens, const Tens
       launch(embedding_kernel<Storage::grouped>);
       break;
   }
-  CUDA_CHECK(cudaGetLastError());
 }
 
 }  // namespace shoehorn

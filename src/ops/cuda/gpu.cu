@@ -1,6 +1,7 @@
 #include "ops/gpu.h"
 
 #include "base/cuda_check.h"
+#include "base/fault.h"
 #include "ops/cuda/libraries.h"
 
 namespace shoehorn {
@@ -11,8 +12,14 @@ Result<std::unique_ptr<Gpu>> Gpu::open(int index) {
   cudaStream_t stream = nullptr;
   TRY(cuda_result(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "GPU: a stream"));
   auto libraries = std::make_unique<Libraries>();
-  libraries->blas = TRY(Blas::load());
-  if (libraries->blas.create(&libraries->blas_handle) != CUBLAS_STATUS_SUCCESS) {
+  Result<Blas> blas = Blas::load();
+  if (!blas.ok()) {
+    cudaStreamDestroy(stream);
+    return blas.error();
+  }
+  libraries->blas = *blas;
+  if (fault(FaultPoint::card_handle) ||
+      libraries->blas.create(&libraries->blas_handle) != CUBLAS_STATUS_SUCCESS) {
     cudaStreamDestroy(stream);
     return fail("GPU {}: cuBLAS cannot be opened; is the card's memory full?", index);
   }

@@ -1,6 +1,6 @@
 // Linear layers on a card: tasks sorted into launches.
 //
-//   linear_few_rows.cuh   grouped weights, up to kFewRows rows
+//   linear_few_rows.cuh   grouped weights, up to kRoundedRows rows
 //   linear_plain.cu       plain weights, up to kFewRows rows
 //   linear_many_rows.cu   more rows, and precise mode
 #include "ops/linear.h"
@@ -9,30 +9,29 @@
 #include <bit>
 
 #include "ops/cuda/launch.cuh"
-#include "ops/cuda/linear_few_rows.cuh"
 #include "ops/cuda/linear_parts.h"
 
 namespace shoehorn {
 
-FewRowsLauncher few_rows_launcher(const Format& format) {
+namespace {
+
+FewRowsKernels few_rows_kernels(const Format& format) {
   CHECK(is_valid(format), "{}", name(format));
   switch (format.bits) {
     case 2:
-      return few_rows_launcher_2(format);
+      return few_rows_kernels_2(format);
     case 3:
-      return few_rows_launcher_3(format);
+      return few_rows_kernels_3(format);
     case 4:
-      return few_rows_launcher_4(format);
+      return few_rows_kernels_4(format);
     case 5:
-      return few_rows_launcher_5(format);
+      return few_rows_kernels_5(format);
     case 6:
-      return few_rows_launcher_6(format);
+      return few_rows_kernels_6(format);
     default:
-      return few_rows_launcher_8(format);
+      return few_rows_kernels_8(format);
   }
 }
-
-namespace {
 
 // Tasks whose formats have the same kernel, filled up and then launched.
 class LaunchFiller {
@@ -45,13 +44,13 @@ class LaunchFiller {
                                      [](const std::byte* part) { return part != nullptr; });
     if (there == 0 && !task.cut_by_columns) return;
     const bool grouped = weight.format.storage == Storage::grouped;
-    const FewRowsLauncher launcher = grouped ? few_rows_launcher(weight.format) : nullptr;
+    const FewRowsKernels kernels = grouped ? few_rows_kernels(weight.format) : FewRowsKernels{};
     if (launch_.task_count > 0 &&
-        (launcher != launcher_ || (!grouped && weight.format.storage != storage_) ||
+        (kernels != kernels_ || (!grouped && weight.format.storage != storage_) ||
          launch_.task_count == kLaunchTasks || parts_ + there > kLaunchParts)) {
       flush();
     }
-    launcher_ = launcher;
+    kernels_ = kernels;
     storage_ = weight.format.storage;
     append(task, static_cast<int32_t>(there));
   }
@@ -59,11 +58,11 @@ class LaunchFiller {
   void flush() {
     if (launch_.units > 0) {
       launch_.m = static_cast<int32_t>(x_.values.rows());
-      if (launcher_) {
+      if (kernels_.of_16.function) {
         CHECK(x_.codes != nullptr, "rows were not rounded");
-        launcher_(gpu_, launch_,
-                  {x_.codes, x_.scales, x_.block_sums, x_.half_sums,
-                   static_cast<int32_t>(padded_few_rows(launch_.m))});
+        launch_few_rows(gpu_, kernels_, launch_,
+                        {x_.codes, x_.scales, x_.block_sums, x_.half_sums,
+                         static_cast<int32_t>(padded_few_rows(launch_.m))});
       } else {
         plain_few_rows(gpu_, storage_, launch_, {x_.values.row<float>(0), x_.values.strides[0]});
       }
@@ -89,9 +88,11 @@ class LaunchFiller {
              .units_of_part = static_cast<int32_t>((weight.rows + unit_rows - 1) / unit_rows),
              .units_reciprocal = 0,
              .section_shift = 0,
+             .block_bytes = 0,
              .cut_by_columns = task.cut_by_columns,
              .add = task.mode == OutputMode::add,
-             .whole = weight.parts.size() == 1};
+             .whole = weight.parts.size() == 1,
+             .two_level = weight.format.two_level()};
     const int64_t units = entry.units_of_part;
     CHECK(units * there < 65536, "{} units", units * there);  // kernels divide by multiplying
     if (units > 1)
@@ -100,6 +101,8 @@ class LaunchFiller {
       const auto section = static_cast<uint64_t>(header_columns(weight.format) / kBlockColumns);
       entry.part_tile_bytes = tile_bytes(weight.format, weight.columns);
       entry.section_shift = std::countr_zero(section);
+      entry.block_bytes =
+          static_cast<int32_t>(block_scale_bytes(weight.format) + block_code_bytes(weight.format));
     }
     for (size_t p = 0; p < weight.parts.size(); ++p) {
       if (!weight.parts[p]) continue;
@@ -113,7 +116,7 @@ class LaunchFiller {
   const GpuActivationRows& x_;
   Launch launch_ = {};
   int32_t parts_ = 0;
-  FewRowsLauncher launcher_ = nullptr;
+  FewRowsKernels kernels_;
   Storage storage_ = Storage::f32;
 };
 
@@ -133,11 +136,12 @@ void check_task(const GpuActivationRows& x, const PartsTask& task) {
 // Tasks one after another, each kind of kernel in one launch where they follow each other.
 template <typename Tasks>
 void run_tasks(Gpu& gpu, const GpuActivationRows& x, const Tasks& for_each_task) {
-  const bool few = x.precision == Precision::fast && x.values.rows() <= kFewRows;
   LaunchFiller filler(gpu, x);
   for_each_task([&](const PartsTask& task) {
     check_task(x, task);
-    if (few) {
+    const Format& format = task.weight.format;
+    const int64_t few = format.storage == Storage::grouped ? rounded_rows(format) : kFewRows;
+    if (x.precision == Precision::fast && x.values.rows() <= few) {
       filler.add(task);
     } else {
       multiply_many_rows(gpu, x, task);

@@ -3,12 +3,12 @@
 
 namespace shoehorn {
 
-FewRowsLauncher few_rows_launcher_4(const Format& format) {
+FewRowsKernels few_rows_kernels_4(const Format& format) {
   if (format.meaning == CodeMeaning::iq4nl) {
-    return few_rows_launcher_of<4, CodeMeaning::iq4nl>(format);
+    return few_rows_kernels_for<4, CodeMeaning::iq4nl>(format);
   }
-  return format.has_minimum() ? few_rows_launcher_of<4, CodeMeaning::with_minimum>(format)
-                              : few_rows_launcher_of<4, CodeMeaning::symmetric>(format);
+  return format.has_minimum() ? few_rows_kernels_for<4, CodeMeaning::with_minimum>(format)
+                              : few_rows_kernels_for<4, CodeMeaning::symmetric>(format);
 }
 
 }  // namespace shoehorn

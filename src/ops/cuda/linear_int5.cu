@@ -3,9 +3,9 @@
 
 namespace shoehorn {
 
-FewRowsLauncher few_rows_launcher_5(const Format& format) {
-  return format.has_minimum() ? few_rows_launcher_of<5, CodeMeaning::with_minimum>(format)
-                              : few_rows_launcher_of<5, CodeMeaning::symmetric>(format);
+FewRowsKernels few_rows_kernels_5(const Format& format) {
+  return format.has_minimum() ? few_rows_kernels_for<5, CodeMeaning::with_minimum>(format)
+                              : few_rows_kernels_for<5, CodeMeaning::symmetric>(format);
 }
 
 }  // namespace shoehorn

@@ -3,9 +3,9 @@
 
 namespace shoehorn {
 
-FewRowsLauncher few_rows_launcher_6(const Format& format) {
-  return format.has_minimum() ? few_rows_launcher_of<6, CodeMeaning::with_minimum>(format)
-                              : few_rows_launcher_of<6, CodeMeaning::symmetric>(format);
+FewRowsKernels few_rows_kernels_6(const Format& format) {
+  return format.has_minimum() ? few_rows_kernels_for<6, CodeMeaning::with_minimum>(format)
+                              : few_rows_kernels_for<6, CodeMeaning::symmetric>(format);
 }
 
 }  // namespace shoehorn

@@ -3,9 +3,9 @@
 
 namespace shoehorn {
 
-FewRowsLauncher few_rows_launcher_8(const Format& format) {
-  return format.has_minimum() ? few_rows_launcher_of<8, CodeMeaning::with_minimum>(format)
-                              : few_rows_launcher_of<8, CodeMeaning::symmetric>(format);
+FewRowsKernels few_rows_kernels_8(const Format& format) {
+  return format.has_minimum() ? few_rows_kernels_for<8, CodeMeaning::with_minimum>(format)
+                              : few_rows_kernels_for<8, CodeMeaning::symmetric>(format);
 }
 
 }  // namespace shoehorn

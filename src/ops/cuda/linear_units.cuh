@@ -1,17 +1,13 @@
 // The units of work of linear_few_rows.cuh, and how a warp fetches their weights.
 #pragma once
 
-#include <algorithm>
-
 #include "ops/cuda/linear_parts.h"
+#include "ops/cuda/linear_ring.cuh"
 #include "ops/cuda/linear_unpack.cuh"
 
 namespace shoehorn {
 
 constexpr int kSlices = 16;
-constexpr int kUnitRows = 32;
-constexpr int kSumStride = kUnitRows + 4;  // floats between rows of x in the sums; pads banks
-
 template <class F, int N>
 struct FewRows {
   static constexpr int kWarps = N == 4 ? 8 : 16;
@@ -19,12 +15,6 @@ struct FewRows {
   static constexpr int kBlocksOfSm = N == 2 ? 1 : 2;  // what registers allow: 64 a thread, else 128
   static constexpr int kSlicesOfWarp = kSlices / kWarps;
   static constexpr int kRows = N * 8;
-  static constexpr int kSumFloats = kRows * kSumStride;  // of one warp
-  // As many stages as fit: twice into the 227 KiB of a data-center card, once into 99 KiB.
-  static constexpr int kStages =
-      std::clamp((99 * 1024 - kWarps * kSumFloats * 4) / kWarps / F::kStageBytes, 2, 6);
-  static constexpr int kRingBytes = kStages * F::kStageBytes;
-  static constexpr int kSharedBytes = kWarps * (kRingBytes + kSumFloats * 4);
 };
 
 // Where a warp works in one unit: stages [begin, end) of all stages of the columns of the parts.
@@ -35,29 +25,27 @@ struct Unit {
   int stages_of_part;
 };
 
-// Passes over the weights for m rows, as a power of two.
-template <int N>
-__host__ __device__ constexpr int pass_shift_of(int m) {
-  return m <= N * 8 ? 0 : m <= N * 16 ? 1 : 2;
-}
-
 // The same for all lanes in a way that the compiler sees: what follows from it lives in uniform
 // registers, else the loop's state would not fit beside its sums.
 __device__ inline int warp_index() {
   return __shfl_sync(0xFFFFFFFFu, static_cast<int>(threadIdx.x / 32), 0);
 }
 
-// a / b for a < 2^16, given 2^32 / b rounded up.
+// a / b for a * b < 2^32, given 2^32 / b rounded up.
 __device__ inline int divide(int a, uint32_t reciprocal) {
   return static_cast<int>(__umulhi(static_cast<uint32_t>(a), reciprocal));
 }
 
 template <class F, int N>
-__device__ inline Unit unit_of(const Launch& launch, int pass_shift, int warp, int index) {
+__device__ inline Unit unit_of(const Launch& launch, const LaunchPlan& plan, int warp, int index) {
   using K = FewRows<F, N>;
   Unit unit;
-  unit.pass = index & ((1 << pass_shift) - 1);
-  index >>= pass_shift;
+  unit.pass = 0;
+  if (plan.passes > 1) {
+    const int of_weight = divide(index, plan.pass_reciprocal);
+    unit.pass = index - of_weight * plan.passes;
+    index = of_weight;
+  }
   unit.task = 0;
   while (unit.task + 1 < launch.task_count && index >= launch.tasks[unit.task + 1].first_unit) {
     ++unit.task;
@@ -70,7 +58,8 @@ __device__ inline Unit unit_of(const Launch& launch, int pass_shift, int warp, i
   if (task.cut_by_columns) {
     stages *= task.parts;
   } else if (task.parts > 1) {
-    const int which = divide(unit.pair, task.units_reciprocal);
+    const int which =
+        task.units_of_part == 1 ? unit.pair : divide(unit.pair, task.units_reciprocal);
     unit.pair -= which * task.units_of_part;
     unit.part += which;
   }
@@ -91,96 +80,107 @@ __device__ inline Unit unit_of(const Launch& launch, int pass_shift, int warp, i
 template <class F, int N>
 class Fetcher {
  public:
-  __device__ Fetcher(const Launch& launch, int pass_shift, int warp)
-      : launch_(launch),
-        pass_shift_(pass_shift),
-        warp_(warp),
-        lane_bytes_(pinned(static_cast<int>(threadIdx.x % 32) * 16)),
-        index_(static_cast<int>(blockIdx.x)) {
+  __device__ Fetcher(const Launch& launch, const LaunchPlan& plan, int warp)
+      : launch_(launch), plan_(plan), warp_(warp), index_(static_cast<int>(blockIdx.x)) {
     enter_unit();
   }
 
-  // The next stage, if there is one, as one group of asynchronous copies.
+  // The next stage, if there is one.
   __device__ void fetch(uint32_t slot) {
-    if (left_ > 0) {
-      copy_stage(slot);
-      --left_;
-      ++within_;
-      if (left_ == 0) {
-        index_ += static_cast<int>(gridDim.x);
-        enter_unit();
-      } else if (within_ == stages_of_part_) {
-        ++part_;
-        enter_part(0);
-      }
+    if (left_ == 0) return;
+    if (kSections && to_header_ == section_bytes_) {  // the next section's header comes
+      to_header_ = 0;
+      source_ += F::kHeaderBytes;
     }
-    asm volatile("cp.async.commit_group;" ::: "memory");
+    const int bytes = kSections || left_of_part_ > 1 ? stage_bytes() : last_bytes_;
+    if (filling_lane()) copy_stage(slot, bytes);
+    source_ += bytes;
+    if constexpr (kSections) to_header_ += bytes;
+    --left_of_part_;
+    if (--left_ == 0) {
+      index_ += static_cast<int>(gridDim.x);
+      enter_unit();
+    } else if (left_of_part_ == 0) {
+      ++part_;
+      enter_part(0);
+    }
   }
 
  private:
+  static constexpr bool kSections = F::kScales != Scales::each_block;
+
+  // Of a tile.
+  __device__ int stage_bytes() const {
+    return kSections ? F::kStageBlocks * block_bytes_ : F::kTileBytes;
+  }
+
   __device__ void enter_unit() {
     left_ = 0;
-    for (; index_ < launch_.units << pass_shift_; index_ += static_cast<int>(gridDim.x)) {
-      const Unit unit = unit_of<F, N>(launch_, pass_shift_, warp_, index_);
+    for (; index_ < launch_.units * plan_.passes; index_ += static_cast<int>(gridDim.x)) {
+      const Unit unit = unit_of<F, N>(launch_, plan_, warp_, index_);
       left_ = unit.end - unit.begin;
       if (left_ == 0) continue;
       const LaunchTask& task = launch_.tasks[unit.task];
+      task_ = unit.task;
+      pair_ = unit.pair;
       part_ = unit.part;
+      const auto tile_bytes = static_cast<int>(task.part_tile_bytes);
+      second_tile_ = unit.pair * 32 + 16 < task.rows ? tile_bytes : 0;
       stages_of_part_ = unit.stages_of_part;
-      tile_bytes_ = static_cast<int>(task.part_tile_bytes);
-      section_shift_ = task.section_shift;
-      tile_offset_ = unit.pair * 2 * task.part_tile_bytes;
-      second_tile_ = unit.pair * 32 + 16 < task.rows ? tile_bytes_ : 0;
+      if constexpr (kSections) {
+        block_bytes_ = task.block_bytes;
+        section_bytes_ = task.block_bytes << task.section_shift;
+      } else {
+        last_bytes_ = tile_bytes - (stages_of_part_ - 1) * F::kTileBytes;
+      }
       enter_part(unit.within);
       return;
     }
   }
 
   __device__ void enter_part(int within) {
-    tile_ = launch_.parts[part_] + tile_offset_;
-    within_ = within;
+    source_ = launch_.parts[part_] + pair_ * 2 * launch_.tasks[task_].part_tile_bytes +
+              within * stage_bytes();
+    left_of_part_ = stages_of_part_ - within;
+    if (!kSections) return;
+    const int codes = within * stage_bytes(), section = codes / section_bytes_;
+    to_header_ = codes - section * section_bytes_;
+    source_ += section * F::kHeaderBytes;
+    if (to_header_ == 0) {
+      to_header_ = section_bytes_;  // as if the section before had just ended
+    } else {
+      source_ += F::kHeaderBytes;
+    }
   }
 
-  // Chunk k of a tile's share of a stage lies at body + 16 k in the tile, its header's at 16 k from
-  // the section's start. What would lie behind the tile is the missing end of its last stage.
-  __device__ void copy_stage(uint32_t slot) const {
-    const int block = within_ * F::kStageBlocks;
-    int header = 0, body = block * F::kBlockChunks * 16;
-    if constexpr (F::kHeaderChunks > 0) {
-      const int section = block >> section_shift_;
-      header = section * (F::kHeaderChunks * 16 + (F::kBlockChunks * 16 << section_shift_));
-      body += section * F::kHeaderChunks * 16;
+  // Of both tiles; before a section's blocks goes its header, which is where it should be if the
+  // section begins here.
+  __device__ void copy_stage(uint32_t slot, int bytes) const {
+    constexpr int kHeader = kSections ? F::kHeaderBytes : 0;
+    const uint32_t barrier = slot + F::kStageBytes;
+    expect_bytes(barrier, 2 * (kHeader + bytes));
+    if (to_header_ == 0) {
+      copy_piece(slot, source_ - kHeader, kHeader + bytes, barrier);
+      copy_piece(slot + F::kTileBytes, source_ - kHeader + second_tile_, kHeader + bytes, barrier);
+    } else {
+      const std::byte* header = source_ - to_header_ - kHeader;
+      copy_piece(slot, header, kHeader, barrier);
+      copy_piece(slot + F::kTileBytes, header + second_tile_, kHeader, barrier);
+      copy_piece(slot + kHeader, source_, bytes, barrier);
+      copy_piece(slot + kHeader + F::kTileBytes, source_ + second_tile_, bytes, barrier);
     }
-    header += lane_bytes_;
-    body += lane_bytes_;
-    const uint32_t target = slot + static_cast<uint32_t>(lane_bytes_);
-#pragma unroll
-    for (int first = 0; first < F::kStageChunks; first += 32) {
-      // What is the same for all lanes folds away when the loop is unrolled.
-      constexpr int kTile = F::kTileChunks;
-      const bool second =
-          first >= kTile || (first + 32 > kTile && lane_bytes_ >= (kTile - first) * 16);
-      const int skipped = first - (second ? kTile : 0);  // k = lane + skipped
-      const bool may_be_header =
-          first < F::kHeaderChunks || (first + 32 > kTile && first < kTile + F::kHeaderChunks);
-      const bool in_header = may_be_header && lane_bytes_ < (F::kHeaderChunks - skipped) * 16;
-      const int at = (in_header ? header : body) + skipped * 16;
-      if (first + 32 > F::kStageChunks && lane_bytes_ >= (F::kStageChunks - first) * 16) continue;
-      if (F::kStageBlocks > 1 && at >= tile_bytes_) continue;
-      const std::byte* source = tile_ + static_cast<uint32_t>((second ? second_tile_ : 0) + at);
-      asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(
-                       target + static_cast<uint32_t>(first) * 16),
-                   "l"(source)
-                   : "memory");
-    }
+    end_filling(barrier);
   }
 
   const Launch& launch_;
-  int pass_shift_, warp_, lane_bytes_, index_;
-  int left_ = 0, within_ = 0, stages_of_part_ = 0;  // stages
-  int part_ = 0, tile_bytes_ = 0, second_tile_ = 0, section_shift_ = 0;
-  int64_t tile_offset_ = 0;
-  const std::byte* tile_ = nullptr;
+  const LaunchPlan& plan_;
+  int warp_, index_;
+  int left_ = 0, left_of_part_ = 0;  // stages until the unit, the part ends
+  int task_ = 0, pair_ = 0, part_ = 0, stages_of_part_ = 0;
+  int last_bytes_ = 0, block_bytes_ = 0, section_bytes_ = 0;  // of a tile; without headers
+  int second_tile_ = 0;                                       // from the first
+  int to_header_ = 0;                  // back from source_ to the end of its section's header
+  const std::byte* source_ = nullptr;  // of the first tile's next stage
 };
 
 }  // namespace shoehorn

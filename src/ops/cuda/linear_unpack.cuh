@@ -21,7 +21,10 @@
 
 namespace shoehorn {
 
-enum class Scales { each_block, each_section, two_level32, two_level16, packed4 };
+// Where scales are. each_block: in a header of every block of 32 columns. sections: in a header of
+// several blocks; with two-level scales, in every block too. halves: two-level, two groups of 16
+// columns in every block. packed4: the same, scale and minimum in one byte.
+enum class Scales { each_block, sections, halves, packed4 };
 
 // A value that the compiler keeps in its register: a shuffle onto itself cannot be computed again.
 // Loops would else rebuild what depends on the lane from its index in every round.
@@ -67,26 +70,31 @@ struct GroupedFormat {
   static constexpr bool kHasMinimum = kMeaning_ == CodeMeaning::with_minimum;
   static constexpr bool kCodebook = kMeaning_ == CodeMeaning::iq4nl;
   static constexpr bool kSigned = !kHasMinimum;
-  static constexpr bool kTwoLevel =
-      kScales != Scales::each_block && kScales != Scales::each_section;
-  static constexpr int kGroups =
-      kScales == Scales::two_level16 || kScales == Scales::packed4 ? 2 : 1;
+  static constexpr int kGroups = kScales == Scales::halves || kScales == Scales::packed4 ? 2 : 1;
+  // Formats of files, or as easy to make. The rest works at the speed of the kernel for 16 rows.
+  static constexpr bool kUsual =
+      kScales != Scales::halves ||
+      (kMeaning_ == CodeMeaning::symmetric && (kBits == 3 || kBits == 6));
   // Codes stand this much too high in their bytes.
   static constexpr float kShifted = kCodebook ? 1.0f : static_cast<float>(1 << (8 - kBits));
 
-  // A stage is what a warp fetches at once: some blocks of 32 columns of two tiles, about 1 KiB.
-  // Of each tile: the scale header (each_block: none, it comes with every block), then the blocks.
-  static constexpr int kStageBlocks = kBits <= 4 ? 2 : 1;
-  static constexpr int kScaleHeaderChunks = kHasMinimum ? 4 : 2;
-  static constexpr int kInlineHeaderChunks = kScales == Scales::each_block ? kScaleHeaderChunks : 0;
-  static constexpr int kHeaderChunks = kScaleHeaderChunks - kInlineHeaderChunks;
-  static constexpr int kGroupScaleChunks =
-      !kTwoLevel ? 0 : (kHasMinimum && kScales != Scales::packed4 ? 2 : 1);
-  static constexpr int kCodesAt = kInlineHeaderChunks + kGroups * kGroupScaleChunks;
-  static constexpr int kBlockChunks = kCodesAt + kBits * 4;
-  static constexpr int kTileChunks = kHeaderChunks + kStageBlocks * kBlockChunks;
-  static constexpr int kStageChunks = 2 * kTileChunks;
-  static constexpr int kStageBytes = kStageChunks * 16;
+  static constexpr int kHeaderBytes = kHasMinimum ? 64 : 32;
+  static constexpr int kCodeBytes = kBits * 64;
+  // Of a block, two-level scales of a group; where scales are in sections, only if those are.
+  static constexpr int kGroupScaleBytes = kScales == Scales::each_block               ? 0
+                                          : kHasMinimum && kScales != Scales::packed4 ? 32
+                                                                                      : 16;
+  static constexpr int kBlockScaleBytes = kGroups * kGroupScaleBytes;
+
+  // A stage is what a warp fetches at once: some blocks of 32 columns of two tiles. Of each tile:
+  // the header of the blocks' section, then the blocks; or blocks, each with its header.
+  static constexpr int kStageBlocks =
+      (kBits <= 4 ? 2 : 1) * (kScales == Scales::each_block ? 2 : 1);
+  static constexpr int kTileBytes =
+      kScales == Scales::each_block ? kStageBlocks * (kHeaderBytes + kCodeBytes)
+                                    : kHeaderBytes + kStageBlocks * (kBlockScaleBytes + kCodeBytes);
+  static constexpr int kStageBytes = 2 * kTileBytes;
+  static constexpr int kSlotBytes = kStageBytes + 16;  // with a barrier behind it
 };
 
 // What a lane reads of a staged block: its tile, its four rows 4 * four .. + 3, its quads `quad`
@@ -96,10 +104,10 @@ struct LaneShare {
   int tile, four, quad;
   int wide;            // vector `quad` of a plane, at the four rows
   int narrow, shared;  // vectors `quad` % 2 and 0
-  int halves, bytes;   // scales of the four rows
+  int halves, bytes;   // scales of the four rows, in a header and in a block
 
   __device__ explicit LaneShare(int lane) : tile(lane >> 4), four(lane >> 2 & 3), quad(lane & 3) {
-    const int start = tile * F::kTileChunks * 16;
+    const int start = tile * F::kTileBytes;
     shared = pinned(start + four * 16);
     wide = pinned(start + four * 16 + quad * 64);
     narrow = pinned(start + four * 16 + (quad & 1) * 64);
@@ -133,14 +141,14 @@ __device__ inline void look_up_iq4nl(uint32_t word, uint32_t& low, uint32_t& hig
   high = __byte_perm(half[0], half[1], 0x7531);
 }
 
-// codes[0][i], codes[1][i]: quads `quad` and `quad + 4` of row i of the lane's four. at: where a
-// tile has the block's codes, in bytes.
+// codes[0][i], codes[1][i]: quads `quad` and `quad + 4` of row i of the lane's four. at: where the
+// first tile has the block's codes, in shared memory.
 template <class F>
-__device__ inline void unpack_codes(uint32_t stage, int at, const LaneShare<F>& share,
+__device__ inline void unpack_codes(uint32_t at, const LaneShare<F>& share,
                                     uint32_t (&codes)[2][4]) {
   constexpr uint32_t kFlip = F::kSigned ? 0x80808080u : 0u;
   const auto vector = [&](int offset, uint32_t(&words)[4]) {
-    const uint4 loaded = load_16(stage + static_cast<uint32_t>(offset) + static_cast<uint32_t>(at));
+    const uint4 loaded = load_16(at + static_cast<uint32_t>(offset));
     words[0] = loaded.x, words[1] = loaded.y, words[2] = loaded.z, words[3] = loaded.w;
   };
   if constexpr (F::kBits == 8) {
@@ -199,32 +207,38 @@ __device__ inline void multiply_by_bytes(uint32_t word, float bias, float (&fact
   }
 }
 
-// Scales and minimums of group g of staged block j for the lane's four rows; the minimums as high
-// as the codes stand in their bytes.
+// A block of 32 columns in a stage, by its place in the first tile.
+struct StagedBlock {
+  uint32_t header;  // where its scale header lies,
+  uint32_t start;   // and its two-level scales, then codes
+  bool two_level;   // what Scales::sections leaves open
+  bool there;  // else it is behind the end of W and counts as zeros; its scales are another block's
+};
+
+// Scales and minimums of group g for the lane's four rows; the minimums as high as the codes stand
+// in their bytes.
 template <class F>
-__device__ inline void load_scales(uint32_t stage, int j, int g, const LaneShare<F>& share,
+__device__ inline void load_scales(const StagedBlock& block, int g, const LaneShare<F>& share,
                                    float (&scale)[4], float (&minimum)[4]) {
-  const auto block = static_cast<uint32_t>(F::kHeaderChunks + j * F::kBlockChunks) * 16;
-  const uint32_t header =
-      stage + static_cast<uint32_t>(share.halves) + (F::kScales == Scales::each_block ? block : 0);
-  load_four_halves(header, scale);
+  const uint32_t header = block.header;
+  load_four_halves(header + static_cast<uint32_t>(share.halves), scale);
   if constexpr (F::kHasMinimum) {
-    load_four_halves(header + 32, minimum);
+    load_four_halves(header + static_cast<uint32_t>(share.halves) + 32, minimum);
     for (int i = 0; i < 4; ++i) minimum[i] *= F::kShifted;
   }
-  if constexpr (F::kTwoLevel) {
-    const uint32_t at = stage + static_cast<uint32_t>(share.bytes) + block +
-                        static_cast<uint32_t>(g * F::kGroupScaleChunks) * 16;
-    const uint32_t word = load_4(at);
-    if constexpr (F::kScales == Scales::packed4) {
-      multiply_by_bytes(word & 0x0F0F0F0Fu, 0.0f, scale);
-      multiply_by_bytes((word >> 4) & 0x0F0F0F0Fu, 0.0f, minimum);
-    } else {
-      multiply_by_bytes(word ^ 0x80808080u, 128.0f, scale);
-      if constexpr (F::kHasMinimum) {
-        const uint32_t of_minimum = load_4(at + 16);
-        multiply_by_bytes(of_minimum ^ 0x80808080u, 128.0f, minimum);
-      }
+  if (F::kScales == Scales::each_block || (F::kScales == Scales::sections && !block.two_level)) {
+    return;
+  }
+  const uint32_t at = block.start + static_cast<uint32_t>(share.bytes + g * F::kGroupScaleBytes);
+  const uint32_t word = load_4(at);
+  if constexpr (F::kScales == Scales::packed4) {
+    multiply_by_bytes(word & 0x0F0F0F0Fu, 0.0f, scale);
+    multiply_by_bytes((word >> 4) & 0x0F0F0F0Fu, 0.0f, minimum);
+  } else {
+    multiply_by_bytes(word ^ 0x80808080u, 128.0f, scale);
+    if constexpr (F::kHasMinimum) {
+      const uint32_t of_minimum = load_4(at + 16);
+      multiply_by_bytes(of_minimum ^ 0x80808080u, 128.0f, minimum);
     }
   }
 }

@@ -13,24 +13,25 @@ struct XBlock {
   float2 sum[F::kHasMinimum ? N * F::kGroups : 1];
 };
 
-// Walks through x as a lane reads it. Offsets are bytes; they fit 32 bits many times over.
+// Walks through x as a lane reads it. Rows of a tile that x does not have are its last one again,
+// or, where there are several tiles, whatever lies there: their sums go nowhere. (Behind codes lie
+// scales and sums, so there is something.)
 template <class F, int N>
 class XReader {
  public:
-  __device__ XReader(const FewRowsInput& x, int m)
-      : x_(x), m_(m), code_step_(m * 32), scale_step_(x.m_padded * 4) {}
+  __device__ XReader(const FewRowsInput& x, int m) : x_(x), m_(m), code_step_(m * 32) {}
 
-  __device__ void enter_unit(int pass) {
+  __device__ void go_to(int pass, int block) {
     const int lane = static_cast<int>(threadIdx.x % 32), first = pass * N * 8;
-    // Rows past the end are the last one again: their sums go nowhere.
-    for (int n = 0; n < N; ++n) {
-      rows_[n] = pinned(min(first + n * 8 + lane / 4, m_ - 1) * 32 + lane % 4 * 8);
+    const auto* codes = reinterpret_cast<const std::byte*>(x_.codes);
+    const int row = N == 1 ? min(lane / 4, m_ - 1) : first + lane / 4;
+    codes_ = codes + (block * code_step_ + row * 32 + lane % 4 * 8);
+    const int column = first + lane % 4 * 2;
+    scales_ = x_.scales + (block * scale_step() + column);
+    if constexpr (F::kHasMinimum) {
+      sums_ = (F::kGroups == 1 ? x_.block_sums : x_.half_sums) +
+              (F::kGroups * block * scale_step() + column);
     }
-    column_ = pinned((first + lane % 4 * 2) * 4);
-  }
-  __device__ void go_to(int block) {
-    codes_at_ = block * code_step_;
-    scales_at_ = block * scale_step_;
   }
 
   // The block at hand; then goes to the next one.
@@ -38,30 +39,30 @@ class XReader {
     XBlock<F, N> result;
 #pragma unroll
     for (int n = 0; n < N; ++n) {
-      const auto row = static_cast<uint32_t>(codes_at_ + rows_[n]);
-      result.codes[n] = __ldg(reinterpret_cast<const uint2*>(x_.codes + row));
-      result.scale[n] = load_pair(x_.scales, scales_at_, n);
-      if constexpr (F::kHasMinimum && F::kGroups == 1) {
-        result.sum[n] = load_pair(x_.block_sums, scales_at_, n);
-      } else if constexpr (F::kHasMinimum) {
-        result.sum[2 * n] = load_pair(x_.half_sums, 2 * scales_at_, n);
-        result.sum[2 * n + 1] = load_pair(x_.half_sums, 2 * scales_at_ + scale_step_, n);
+      result.codes[n] = __ldg(reinterpret_cast<const uint2*>(codes_ + n * 256));
+      result.scale[n] = __ldg(reinterpret_cast<const float2*>(scales_ + n * 8));
+      if constexpr (F::kHasMinimum) {
+        for (int g = 0; g < F::kGroups; ++g) {
+          result.sum[n * F::kGroups + g] =
+              __ldg(reinterpret_cast<const float2*>(sums_ + g * scale_step() + n * 8));
+        }
       }
     }
-    codes_at_ += code_step_;
-    scales_at_ += scale_step_;
+    codes_ += code_step_;
+    scales_ += scale_step();
+    if constexpr (F::kHasMinimum) sums_ += F::kGroups * scale_step();
     return result;
   }
 
  private:
-  __device__ float2 load_pair(const float* array, int at, int n) const {
-    const auto* bytes = reinterpret_cast<const std::byte*>(array);
-    return __ldg(reinterpret_cast<const float2*>(bytes + static_cast<uint32_t>(at + column_)) +
-                 n * 4);
+  // Floats from a block's scales to the next one's.
+  __device__ int scale_step() const {
+    return N == 1 ? 8 : x_.m_padded;
   }
   const FewRowsInput& x_;
-  int m_, code_step_, scale_step_;
-  int rows_[N], column_ = 0, codes_at_ = 0, scales_at_ = 0;
+  int m_, code_step_;
+  const std::byte* codes_ = nullptr;
+  const float *scales_ = nullptr, *sums_ = nullptr;
 };
 
 }  // namespace shoehorn

@@ -1,19 +1,14 @@
-// Rows made ready for linear layers: rounded to int8 by blocks of 32 columns (up to kFewRows rows),
-// or to bf16 (more), by themselves or in one pass with what makes them (RMSNorm, SwiGLU).
+// Rows made ready for linear layers: rounded to int8 by blocks of 32 columns (up to kRoundedRows),
+// to bf16 (more than kFewRows), alone or in one pass with what makes them (RMSNorm, SwiGLU).
 //
 // Bound by latency for few rows, by HBM for many. A thread has four neighbouring columns, so eight
 // neighbouring lanes have a block of 32: its maximum and sums are a few shuffles. Every kernel
-// keeps whole warps together for those; columns past the end count as zeros.
-//
-// Codes lie as the tensor cores' B fragments take them: [block of 32 columns][row][32 bytes], where
-// quad q of a block (columns 4 q .. 4 q + 3) is at byte (q % 4) * 8 + q / 4 * 4. Scales and sums:
-// [block][row, padded as padded_few_rows() says].
+// keeps whole warps together for those; columns past the end count as zeros. The next kernel may
+// start at once: a linear layer's then fetches weights while these run.
 #include "ops/prepare.h"
 
-#include <cuda_bf16.h>
-
 #include "ops/cuda/launch.cuh"
-#include "ops/cuda/linear_parts.h"
+#include "ops/cuda/prepared_rows.cuh"
 
 namespace shoehorn {
 namespace {
@@ -23,16 +18,6 @@ constexpr int kThreads = 512;
 int64_t blocks_of(int64_t columns) {
   return (columns + kBlockColumns - 1) / kBlockColumns;
 }
-
-// Where prepared rows go; codes or bf16 or neither.
-struct Target {
-  int8_t* codes = nullptr;
-  float* scales = nullptr;
-  float* block_sums = nullptr;
-  float* half_sums = nullptr;
-  __nv_bfloat16* bf16 = nullptr;
-  int32_t m = 0, m_padded = 0, blocks = 0, columns = 0;
-};
 
 struct Rows {
   float* data;
@@ -69,7 +54,7 @@ __device__ inline void store_quad(const Rows& rows, int row, int column, int col
   if (left > 3) at[3] = v.w;
 }
 
-__device__ inline void write_bf16(const Target& target, int row, int column, float4 v) {
+__device__ inline void write_bf16(const PreparedTarget& target, int row, int column, float4 v) {
   if (column >= target.columns) return;
   __nv_bfloat16* at = target.bf16 + static_cast<int64_t>(row) * target.columns + column;
   const int left = target.columns - column;
@@ -85,9 +70,8 @@ __device__ inline void write_bf16(const Target& target, int row, int column, flo
   if (left > 3) at[3] = __float2bfloat16_rn(v.w);
 }
 
-// Called by whole warps: v holds columns [column, column + 4) of a row. The rounding is that of the
-// CPU, operation by operation, so that codes and scales agree bit for bit.
-__device__ inline void write_prepared(const Target& target, int row, int column, float4 v) {
+// Called by whole warps: v holds columns [column, column + 4) of a row.
+__device__ inline void write_prepared(const PreparedTarget& target, int row, int column, float4 v) {
   if (target.bf16) write_bf16(target, row, column, v);
   if (!target.codes) return;
   constexpr unsigned kAll = 0xFFFFFFFFu;
@@ -95,37 +79,28 @@ __device__ inline void write_prepared(const Target& target, int row, int column,
   for (int step = 4; step > 0; step /= 2) {
     largest = fmaxf(largest, __shfl_xor_sync(kAll, largest, step));
   }
-  const float scale = __fdiv_rn(largest, 127.0f);
-  const float inverse = scale > 0 ? __fdiv_rn(1.0f, scale) : 0.0f;
-  const int code[4] = {
-      __float2int_rn(__fmul_rn(v.x, inverse)), __float2int_rn(__fmul_rn(v.y, inverse)),
-      __float2int_rn(__fmul_rn(v.z, inverse)), __float2int_rn(__fmul_rn(v.w, inverse))};
+  const BlockRounding rounding(largest);
+  const int code[4] = {rounding.code(v.x), rounding.code(v.y), rounding.code(v.z),
+                       rounding.code(v.w)};
   int half_sum = code[0] + code[1] + code[2] + code[3];
   half_sum += __shfl_xor_sync(kAll, half_sum, 1);
   half_sum += __shfl_xor_sync(kAll, half_sum, 2);
   const int other_half = __shfl_xor_sync(kAll, half_sum, 4);
-  const int block = column / 32, quad = column % 32 / 4;
+  const int block = column / 32;
   if (block >= target.blocks) return;
-  const uint32_t packed =
+  *reinterpret_cast<uint32_t*>(codes_at(target, row, column)) =
       (static_cast<uint32_t>(code[0]) & 255) | (static_cast<uint32_t>(code[1]) & 255) << 8 |
       (static_cast<uint32_t>(code[2]) & 255) << 16 | static_cast<uint32_t>(code[3]) << 24;
-  int8_t* codes = target.codes + (static_cast<int64_t>(block) * target.m + row) * 32;
-  *reinterpret_cast<uint32_t*>(codes + quad % 4 * 8 + quad / 4 * 4) = packed;
-  const int64_t at = static_cast<int64_t>(block) * target.m_padded + row;
-  if (quad == 0) {
-    target.scales[at] = scale;
-    target.block_sums[at] = scale * static_cast<float>(half_sum + other_half);
-  }
-  if (quad % 4 == 0) {
-    target.half_sums[at + (static_cast<int64_t>(block) + quad / 4) * target.m_padded] =
-        scale * static_cast<float>(half_sum);
+  if (column % 32 == 0) {
+    write_block(target, row, block, rounding.scale, half_sum, other_half);
   }
 }
 
 // Grid: rows x spans of 4 * kThreads columns.
-__global__ void __launch_bounds__(kThreads) round_kernel(const Rows x, const Target target) {
-  wait_for_previous_kernel();
+__global__ void __launch_bounds__(kThreads)
+    round_kernel(const Rows x, const PreparedTarget target) {
   let_next_kernel_start();
+  wait_for_previous_kernel();
   const int row = static_cast<int>(blockIdx.x);
   const int column = static_cast<int>(blockIdx.y * kThreads + threadIdx.x) * 4;
   write_prepared(target, row, column, load_quad(x, row, column, target.columns));
@@ -137,9 +112,9 @@ __device__ inline float silu(float z) {
 
 // Grid as above. Every value is read before it is written, by the same thread: out may be gate.
 __global__ void __launch_bounds__(kThreads)
-    swiglu_kernel(const Rows gate, const Rows up, const Rows out, const Target target) {
-  wait_for_previous_kernel();
+    swiglu_kernel(const Rows gate, const Rows up, const Rows out, const PreparedTarget target) {
   let_next_kernel_start();
+  wait_for_previous_kernel();
   const int row = static_cast<int>(blockIdx.x);
   const int column = static_cast<int>(blockIdx.y * kThreads + threadIdx.x) * 4;
   const float4 g = load_quad(gate, row, column, target.columns);
@@ -161,8 +136,8 @@ __device__ inline float block_sum(float value) {
 }
 
 // Columns [column, column + 4) of the block's row, normed and made ready. Called by whole warps.
-__device__ inline void write_normed(const Rows& normed, const Target& target, int column, float4 v,
-                                    float4 weight, float factor) {
+__device__ inline void write_normed(const Rows& normed, const PreparedTarget& target, int column,
+                                    float4 v, float4 weight, float factor) {
   const int row = static_cast<int>(blockIdx.x);
   v = {v.x * factor * weight.x, v.y * factor * weight.y, v.z * factor * weight.z,
        v.w * factor * weight.w};
@@ -177,7 +152,7 @@ constexpr int kPassColumns = kThreads * 4;  // this far apart
 // columns is held in registers; weights, nobody's output, are fetched before x is there.
 __global__ void __launch_bounds__(kThreads)
     norm_kernel(const Rows x, const Rows weights, float epsilon, const Rows normed,
-                const Target target) {
+                const PreparedTarget target) {
   const int row = static_cast<int>(blockIdx.x), columns = target.columns;
   const int first = static_cast<int>(threadIdx.x) * 4;
   float4 weight[kHeld], held[kHeld];
@@ -185,8 +160,8 @@ __global__ void __launch_bounds__(kThreads)
   for (int i = 0; i < kHeld; ++i) {
     weight[i] = load_quad(weights, 0, first + i * kPassColumns, columns);
   }
-  wait_for_previous_kernel();
   let_next_kernel_start();
+  wait_for_previous_kernel();
   float squares = 0;
   const auto add = [&](float4 v) { squares += v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w; };
 #pragma unroll
@@ -215,8 +190,10 @@ dim3 span_grid(int64_t m, int64_t columns) {
   return dim3(static_cast<unsigned>(m), static_cast<unsigned>((threads + kThreads - 1) / kThreads));
 }
 
-GpuActivationRows view_scratch(const Tensor& x, std::span<std::byte> scratch, Precision precision,
-                               Target& target) {
+}  // namespace
+
+GpuActivationRows view_prepared(const Tensor& x, std::span<std::byte> scratch, Precision precision,
+                                PreparedTarget& target) {
   CHECK(x.rank == 2 && x.rows() > 0, "rank {}, {} rows", x.rank, x.rows());
   const int64_t m = x.rows(), columns = x.columns();
   GpuActivationRows rows{.values = x, .precision = precision};
@@ -230,9 +207,9 @@ GpuActivationRows view_scratch(const Tensor& x, std::span<std::byte> scratch, Pr
         scratch.size(), layout.bytes);
   CHECK(reinterpret_cast<uintptr_t>(scratch.data()) % 256 == 0, "scratch is not aligned");
   if (m > kFewRows) {
-    rows.bf16 = target.bf16 = reinterpret_cast<__nv_bfloat16*>(scratch.data());
-    return rows;
+    rows.bf16 = target.bf16 = reinterpret_cast<__nv_bfloat16*>(scratch.data() + layout.bf16);
   }
+  if (m > kRoundedRows) return rows;
   rows.codes = target.codes = reinterpret_cast<int8_t*>(scratch.data());
   rows.scales = target.scales = reinterpret_cast<float*>(scratch.data() + layout.scales);
   rows.block_sums = target.block_sums =
@@ -241,12 +218,10 @@ GpuActivationRows view_scratch(const Tensor& x, std::span<std::byte> scratch, Pr
   return rows;
 }
 
-}  // namespace
-
 GpuActivationRows prepare_activations(Gpu& gpu, const Tensor& x, std::span<std::byte> scratch,
                                       Precision precision) {
-  Target target;
-  const GpuActivationRows rows = view_scratch(x, scratch, precision, target);
+  PreparedTarget target;
+  const GpuActivationRows rows = view_prepared(x, scratch, precision, target);
   if (precision == Precision::full) return rows;
   launch_overlapped(gpu, round_kernel, span_grid(x.rows(), x.columns()), dim3(kThreads), 0,
                     rows_of(x), target);
@@ -258,8 +233,8 @@ GpuActivationRows norm_and_prepare(Gpu& gpu, const Tensor& x, const NormArgument
                                    Precision precision) {
   CHECK(normed.rows() == x.rows() && normed.columns() == x.columns(), "x [{}, {}], normed [{}, {}]",
         x.rows(), x.columns(), normed.rows(), normed.columns());
-  Target target;
-  const GpuActivationRows rows = view_scratch(normed, scratch, precision, target);
+  PreparedTarget target;
+  const GpuActivationRows rows = view_prepared(normed, scratch, precision, target);
   float* const weight = const_cast<float*>(norm.weight);
   launch_overlapped(gpu, norm_kernel, dim3(static_cast<unsigned>(x.rows())), dim3(kThreads), 0,
                     rows_of(x), rows_of(Tensor::matrix(weight, 1, x.columns())), norm.epsilon,
@@ -274,8 +249,8 @@ GpuActivationRows swiglu_and_prepare(Gpu& gpu, const Tensor& gate, const Tensor&
             out.columns() == up.columns(),
         "gate [{}, {}], up [{}, {}], out [{}, {}]", gate.rows(), gate.columns(), up.rows(),
         up.columns(), out.rows(), out.columns());
-  Target target;
-  const GpuActivationRows rows = view_scratch(out, scratch, precision, target);
+  PreparedTarget target;
+  const GpuActivationRows rows = view_prepared(out, scratch, precision, target);
   launch_overlapped(gpu, swiglu_kernel, span_grid(gate.rows(), gate.columns()), dim3(kThreads), 0,
                     rows_of(gate), rows_of(up), rows_of(out), target);
   return rows;

@@ -2,11 +2,9 @@
 // warp has a head, a lane every 32nd pair, so that each access is of neighbouring numbers.
 #include "ops/rope.h"
 
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-
-#include "base/cuda_check.h"
 #include "ops/attention.h"
+#include "ops/cuda/launch.cuh"
+#include "ops/cuda/rope_turn.cuh"
 
 namespace shoehorn {
 namespace {
@@ -17,6 +15,8 @@ constexpr int kHeadsPerBlock = kThreads / 32;
 // Doubles, as on the CPU: a float angle at position 10^6 would be off by a thirtieth of a radian.
 __global__ void angles_kernel(const int32_t* positions, const double* frequencies, double magnitude,
                               Tensor cosines, Tensor sines) {
+  wait_for_previous_kernel();
+  let_next_kernel_start();
   const auto row = static_cast<int64_t>(blockIdx.x);
   const int64_t pair = int64_t{blockIdx.y} * blockDim.x + threadIdx.x;
   if (pair >= cosines.shape[1]) return;
@@ -37,24 +37,10 @@ struct Heads {
 struct RopeAppend {
   KvLayer layer;
   Heads q, k, v;
-  const float* cosines;
-  const float* sines;
-  int64_t cosine_stride, sine_stride;
-  int pairs;
-  int step, distance;  // the pair's numbers are i * step and i * step + distance
+  RopeAngles angles;
   const AttentionSpan* spans;
   const int32_t* row_spans;
 };
-
-__device__ void write(float value, float* to) {
-  *to = value;
-}
-__device__ void write(float value, __half* to) {
-  *to = __float2half_rn(value);
-}
-__device__ void write(float value, __nv_bfloat16* to) {
-  *to = __float2bfloat16_rn(value);
-}
 
 // Where the row's key of head `plane` goes, its value for kv_heads + head.
 template <typename T>
@@ -68,45 +54,45 @@ __device__ T* cache_slot(const RopeAppend& work, int row, int plane) {
          (plane * layer.page_tokens + token % page_tokens) * layer.head_dim;
 }
 
-// Products and sums are rounded one by one, as on the CPU.
 template <typename T>
-__device__ void turn(const RopeAppend& work, int row, float* x, T* slot) {
-  const float* cosines = work.cosines + row * work.cosine_stride;
-  const float* sines = work.sines + row * work.sine_stride;
-  for (int i = threadIdx.x % 32; i < work.pairs; i += 32) {
-    const int first = i * work.step, second = first + work.distance;
-    const float a = x[first], b = x[second], c = cosines[i], s = sines[i];
-    const float turned_a = __fsub_rn(__fmul_rn(a, c), __fmul_rn(b, s));
-    const float turned_b = __fadd_rn(__fmul_rn(b, c), __fmul_rn(a, s));
-    x[first] = turned_a;
-    x[second] = turned_b;
+__device__ void turn(const RopeAngles& angles, int row, float* x, T* slot) {
+  const float* cosines = angles.cosines + row * angles.cosine_stride;
+  const float* sines = angles.sines + row * angles.sine_stride;
+  for (int i = threadIdx.x % 32; i < angles.pairs; i += 32) {
+    const int first = i * angles.step, second = first + angles.distance;
+    const float2 both = turned_pair(x[first], x[second], cosines[i], sines[i]);
+    x[first] = both.x;
+    x[second] = both.y;
     if (slot == nullptr) continue;
-    write(turned_a, slot + first);
-    write(turned_b, slot + second);
+    store_rounded(both.x, slot + first);
+    store_rounded(both.y, slot + second);
   }
 }
 
 template <typename T>
 __device__ void copy(const float* x, T* slot, int begin, int end) {
-  for (int i = begin + static_cast<int>(threadIdx.x % 32); i < end; i += 32) write(x[i], slot + i);
+  for (int i = begin + static_cast<int>(threadIdx.x % 32); i < end; i += 32)
+    store_rounded(x[i], slot + i);
 }
 
 // Grid: (row, eight of the heads of q, k and v).
 template <typename T>
 __global__ void __launch_bounds__(kThreads) rope_append_kernel(const RopeAppend work) {
+  wait_for_previous_kernel();
+  let_next_kernel_start();
   const auto row = static_cast<int>(blockIdx.x);
   int head = static_cast<int>(blockIdx.y) * kHeadsPerBlock + static_cast<int>(threadIdx.x) / 32;
   const auto dim = static_cast<int>(work.layer.head_dim);
   const auto at = [&](const Heads& heads) {
     return heads.data + row * heads.row_stride + head * heads.head_stride;
   };
-  if (head < work.q.count) return turn<T>(work, row, at(work.q), nullptr);
+  if (head < work.q.count) return turn<T>(work.angles, row, at(work.q), nullptr);
   head -= work.q.count;
   if (head >= work.k.count + work.v.count) return;
   T* slot = cache_slot<T>(work, row, head);
   if (head < work.k.count) {
-    turn<T>(work, row, at(work.k), slot);
-    return copy(at(work.k), slot, 2 * work.pairs, dim);
+    turn<T>(work.angles, row, at(work.k), slot);
+    return copy(at(work.k), slot, 2 * work.angles.pairs, dim);
   }
   head -= work.k.count;
   copy(at(work.v), slot, 0, dim);
@@ -122,6 +108,19 @@ Heads heads_of(const Tensor& tensor, const KvLayer& layer) {
 
 }  // namespace
 
+RopeAngles rope_angles_of(const RopeAppendArguments& arguments) {
+  const Tensor &cosines = arguments.cosines, &sines = arguments.sines;
+  const auto pairs = static_cast<int>(cosines.columns());
+  const bool half = arguments.pairing == RopePairing::half;
+  return {.cosines = cosines.row<float>(0),
+          .sines = sines.row<float>(0),
+          .cosine_stride = cosines.strides[0],
+          .sine_stride = sines.strides[0],
+          .pairs = pairs,
+          .step = half ? 1 : 2,
+          .distance = half ? pairs : 1};
+}
+
 void rope_angles(Gpu& gpu, const int32_t* positions, const double* frequencies, double magnitude,
                  const Tensor& cosines, const Tensor& sines) {
   CHECK(cosines.shape == sines.shape && cosines.rank == 2, "cosines [{}, {}], sines [{}, {}]",
@@ -130,9 +129,8 @@ void rope_angles(Gpu& gpu, const int32_t* positions, const double* frequencies, 
   constexpr int kAngleThreads = 64;  // 64 or 32 pairs are usual
   const dim3 grid(static_cast<unsigned>(cosines.rows()),
                   static_cast<unsigned>((cosines.columns() + kAngleThreads - 1) / kAngleThreads));
-  angles_kernel<<<grid, kAngleThreads, 0, gpu.stream()>>>(positions, frequencies, magnitude,
-                                                          cosines, sines);
-  CUDA_CHECK(cudaGetLastError());
+  launch_overlapped(gpu, angles_kernel, grid, dim3(kAngleThreads), 0, positions, frequencies,
+                    magnitude, cosines, sines);
 }
 
 void rope_and_append(Gpu& gpu, const KvLayer& layer, const RopeAppendArguments& arguments,
@@ -144,18 +142,11 @@ void rope_and_append(Gpu& gpu, const KvLayer& layer, const RopeAppendArguments& 
             arguments.k.rows() >= spans.rows && arguments.v.rows() >= spans.rows,
         "{} rows, q of {}, angles [{}, {}]", spans.rows, arguments.q.rows(), cosines.rows(), pairs);
   if (spans.rows == 0) return;
-  const bool half = arguments.pairing == RopePairing::half;
   const RopeAppend work = {.layer = layer,
                            .q = heads_of(arguments.q, layer),
                            .k = heads_of(arguments.k, layer),
                            .v = heads_of(arguments.v, layer),
-                           .cosines = cosines.row<float>(0),
-                           .sines = sines.row<float>(0),
-                           .cosine_stride = cosines.strides[0],
-                           .sine_stride = sines.strides[0],
-                           .pairs = static_cast<int>(pairs),
-                           .step = half ? 1 : 2,
-                           .distance = half ? static_cast<int>(pairs) : 1,
+                           .angles = rope_angles_of(arguments),
                            .spans = spans.spans,
                            .row_spans = spans.row_spans};
   CHECK(work.k.count == layer.kv_heads && work.v.count == layer.kv_heads,
@@ -163,20 +154,19 @@ void rope_and_append(Gpu& gpu, const KvLayer& layer, const RopeAppendArguments& 
   const int heads = work.q.count + work.k.count + work.v.count;
   const dim3 grid(static_cast<unsigned>(spans.rows),
                   static_cast<unsigned>((heads + kHeadsPerBlock - 1) / kHeadsPerBlock));
+  const auto launch = [&](auto kernel) {
+    launch_overlapped(gpu, kernel, grid, dim3(kThreads), 0, work);
+  };
   switch (layer.dtype) {
     case DType::f32:
-      rope_append_kernel<float><<<grid, kThreads, 0, gpu.stream()>>>(work);
-      break;
+      return launch(rope_append_kernel<float>);
     case DType::f16:
-      rope_append_kernel<__half><<<grid, kThreads, 0, gpu.stream()>>>(work);
-      break;
+      return launch(rope_append_kernel<__half>);
     case DType::bf16:
-      rope_append_kernel<__nv_bfloat16><<<grid, kThreads, 0, gpu.stream()>>>(work);
-      break;
+      return launch(rope_append_kernel<__nv_bfloat16>);
     default:
       CHECK(false, "a cache of {}", name(layer.dtype));
   }
-  CUDA_CHECK(cudaGetLastError());
 }
 
 }  // namespace shoehorn

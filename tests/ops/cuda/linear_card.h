@@ -8,6 +8,7 @@
 #include <cstring>
 #include <vector>
 
+#include "ops/cuda/linear_parts.h"
 #include "ops/linear.h"
 #include "tests/ops/cuda/on_card.h"
 #include "tests/ops/rounded_row.h"
@@ -95,9 +96,14 @@ inline float largest_of(const std::vector<float>& values) {
 // How inputs and weights are rounded on the way into a product.
 enum class Rounding { none, int8, bf16 };
 
+// Up to so many rows, a row has the same bits in every batch.
+inline int64_t few_rows(const Format& format) {
+  return format.storage == Storage::grouped ? rounded_rows(format) : kFewRows;
+}
+
 inline Rounding rounding_of(const Format& format, int64_t m, Precision precision) {
   if (precision == Precision::full || format.storage == Storage::f32) return Rounding::none;
-  if (m > kFewRows) return Rounding::bf16;
+  if (m > few_rows(format)) return Rounding::bf16;
   return format.storage == Storage::grouped ? Rounding::int8 : Rounding::none;
 }
 

@@ -32,7 +32,7 @@ TEST_P(LinearOnCard, AgreesWithSumsInDouble) {
       const Reference reference(w.owned.weight);
       const Input input(130, columns);
       for (const int64_t m : kBatches) {
-        if (!largest && m != 1 && m != 17 && m != 65) continue;
+        if (!largest && m != 1 && m != 17 && m != 65 && m != 130) continue;
         expect_close(reference, input, m, run(*gpu, w, input, m),
                      rounding_of(GetParam(), m, Precision::fast));
         if (HasFatalFailure()) return;
@@ -54,9 +54,11 @@ TEST_P(LinearOnCard, PreciseModeNeverRoundsTheInput) {
 TEST_P(LinearOnCard, ARowHasTheSameBitsInEveryBatch) {
   const int64_t columns = column_counts().back();
   const CardWeight w = card_weight(GetParam(), 70, columns);
-  const Input input(kFewRows, columns);
-  const std::vector<float> all = run(*gpu, w, input, kFewRows);
-  for (const int64_t m : {1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63}) {
+  const int64_t most = few_rows(GetParam());
+  const Input input(most, columns);
+  const std::vector<float> all = run(*gpu, w, input, most);
+  for (const int64_t m : {1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 96, 127}) {
+    if (m > most) break;
     const std::vector<float> expected(all.begin(), all.begin() + m * 70);
     ASSERT_TRUE(same_bits(run(*gpu, w, input, m), expected)) << name(GetParam()) << " m " << m;
   }
@@ -87,8 +89,8 @@ struct Parts {
 TEST_P(LinearOnCard, RowPartsAreThePartsAndNothingElse) {
   const int64_t columns = column_counts().back(), rows = 40;
   const Parts parts(GetParam(), rows, columns, {1, 4});
-  const Input input(70, columns);
-  for (const int64_t m : {1, 20, 70}) {
+  const Input input(130, columns);
+  for (const int64_t m : {1, 20, 70, 130}) {
     const Ready x(*gpu, input, m);
     const int64_t stride = Parts::kCount * rows + 3;
     const OnCard<float> y(static_cast<size_t>(m * stride));
@@ -105,7 +107,7 @@ TEST_P(LinearOnCard, RowPartsAreThePartsAndNothingElse) {
           const float value = found[i * stride + p * rows + r];
           if (!there) {
             ASSERT_TRUE(std::isnan(value)) << "written for a part left out";
-          } else if (m <= kFewRows) {
+          } else if (m <= few_rows(GetParam())) {
             ASSERT_EQ(value, alone[i * rows + r]) << name(GetParam()) << " part " << p;
           } else {  // neighbouring parts are one product: other sums, the same terms
             ASSERT_NEAR(value, alone[i * rows + r], 1e-5 * largest_of(alone));
@@ -132,9 +134,9 @@ TEST_P(LinearOnCard, ColumnPartsAddUpWhereverTheyLie) {
     pointers.insert(pointers.begin(), parts.pointers[p] ? moved.back().data() : nullptr);
   }
   const SplitWeight elsewhere = {GetParam(), rows, columns, pointers};
-  const Input input(70, columns * Parts::kCount);
+  const Input input(130, columns * Parts::kCount);
   for (const Precision precision : {Precision::fast, Precision::full}) {
-    for (const int64_t m : {1, 20, 70}) {
+    for (const int64_t m : {1, 20, 70, 130}) {
       const Ready x(*gpu, input, m, precision);
       const OnCard<float> y(static_cast<size_t>(m * rows));
       const Tensor output = Tensor::matrix(y.data(), m, rows);
@@ -219,27 +221,27 @@ TEST_F(LinearCalls, BlocksTakeSeveralUnits) {
 
 TEST_F(LinearCalls, ScratchSmallerThanTheWeightOnlySlicesIt) {
   const CardWeight w = card_weight(kQ4, 300, 1024);
-  const Input input(70, 1024);
+  const Input input(130, 1024);
   const OnCard<std::byte> small(size_t{256} << 10);
   for (const Precision precision : {Precision::fast, Precision::full}) {
-    const std::vector<float> whole = run(*gpu, w, input, 70, precision);
+    const std::vector<float> whole = run(*gpu, w, input, 130, precision);
     gpu->set_scratch(small.bytes());
-    const std::vector<float> sliced = run(*gpu, w, input, 70, precision);
+    const std::vector<float> sliced = run(*gpu, w, input, 130, precision);
     gpu->set_scratch(scratch->bytes());
     const Rounding rounding = precision == Precision::fast ? Rounding::bf16 : Rounding::none;
-    expect_close(Reference(w.owned.weight), input, 70, whole, rounding);
-    expect_close(Reference(w.owned.weight), input, 70, sliced, rounding);
+    expect_close(Reference(w.owned.weight), input, 130, whole, rounding);
+    expect_close(Reference(w.owned.weight), input, 130, sliced, rounding);
   }
 }
 
 TEST_F(LinearCalls, AddsBiasAndAddsToTheOutputAndKeepsStrides) {
   for (const Format& format : {kQ4, kBf16, kF32}) {
     const CardWeight w = card_weight(format, 21, 64);
-    const Input input(70, 64);
+    const Input input(130, 64);
     std::vector<float> bias(21);
     for (int i = 0; i < 21; ++i) bias[i] = static_cast<float>(i);
     const OnCard<float> card_bias(bias);
-    for (const int64_t m : {3, 70}) {
+    for (const int64_t m : {3, 70, 130}) {
       const std::vector<float> plain = run(*gpu, w, input, m);
       const Ready x(*gpu, input, m);
       const OnCard<float> y(std::vector<float>(static_cast<size_t>(m * 30), 2.0f));
@@ -252,7 +254,7 @@ TEST_F(LinearCalls, AddsBiasAndAddsToTheOutputAndKeepsStrides) {
       for (int64_t i = 0; i < m; ++i) {
         for (int64_t r = 0; r < 30; ++r) {
           const float expected = r < 21 ? 2.0f + (plain[i * 21 + r] + bias[r]) : 2.0f;
-          if (m <= kFewRows || r >= 21) {
+          if (m <= few_rows(format) || r >= 21) {
             ASSERT_EQ(found[i * 30 + r], expected) << i << " " << r;
           } else {
             ASSERT_NEAR(found[i * 30 + r], expected, 1e-5 * largest_of(plain));
@@ -268,12 +270,12 @@ TEST_F(LinearCalls, SeveralTasksShareOneInput) {
       kQ4, kQ4, kF32, kBf16, kBf16, {Storage::grouped, 8, 32, ScaleEncoding::f16},
       kQ4, kQ4, kQ4,  kQ4,   kQ4};
   const int64_t rows[] = {100, 33, 3, 40, 5, 1, 7, 8, 9, 10, 64};
-  const Input input(80, 96);
+  const Input input(140, 96);
   std::vector<CardWeight> weights;
   for (size_t i = 0; i < formats.size(); ++i) {
     weights.push_back(card_weight(formats[i], rows[i], 96, 10 + i));
   }
-  for (const int64_t m : {9, 80}) {
+  for (const int64_t m : {9, 80, 140}) {
     const Ready x(*gpu, input, m);
     std::vector<OnCard<float>> outputs;
     std::vector<LinearTask> tasks;
@@ -291,8 +293,8 @@ TEST_F(LinearCalls, SeveralTasksShareOneInput) {
 
 TEST_F(LinearCalls, RunFromAGraph) {
   const CardWeight w = card_weight(kQ4, 100, 256);
-  const Input input(70, 256);
-  for (const int64_t m : {4, 70}) {
+  const Input input(130, 256);
+  for (const int64_t m : {4, 70, 130}) {
     const std::vector<float> expected = run(*gpu, w, input, m);
     const OnCard<float> values(input.values);
     const OnCard<std::byte> prepared(static_cast<size_t>(gpu_activation_scratch_bytes(m, 256)));

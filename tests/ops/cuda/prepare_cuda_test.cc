@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
 #include "base/random.h"
+#include "ops/cuda/linear_parts.h"
 #include "ops/rms_norm.h"
 #include "ops/swiglu.h"
 #include "tensor/dtype.h"
@@ -30,20 +32,20 @@ std::vector<T> read_array(const void* from, int64_t count) {
 }
 
 int64_t room(int64_t m) {
-  return m <= 8 ? 8 : m <= 16 ? 16 : m <= 32 ? 32 : 64;
+  return m <= 8 ? 8 : m <= 16 ? 16 : (m + 31) / 32 * 32;
 }
 
 // The prepared rows hold exactly the rounding of linear.h, of these values.
 void expect_rounded(const GpuActivationRows& rows, const std::vector<float>& x, int64_t columns) {
   const int64_t m = rows.values.rows();
   ASSERT_EQ(static_cast<int64_t>(x.size()), m * columns);
+  ASSERT_EQ(rows.bf16 != nullptr, m > kFewRows);
   if (m > kFewRows) {
-    ASSERT_EQ(rows.codes, nullptr);
     const std::vector<uint16_t> bf16 = read_array<uint16_t>(rows.bf16, m * columns);
     for (size_t i = 0; i < x.size(); ++i) ASSERT_EQ(bf16[i], float_to_bf16(x[i])) << i;
-    return;
   }
-  ASSERT_EQ(rows.bf16, nullptr);
+  ASSERT_EQ(rows.codes != nullptr, m <= kRoundedRows);
+  if (m > kRoundedRows) return;
   const int64_t blocks = (columns + 31) / 32, padded = room(m);
   const auto codes = read_array<int8_t>(rows.codes, blocks * m * 32);
   const auto scales = read_array<float>(rows.scales, blocks * padded);
@@ -56,7 +58,8 @@ void expect_rounded(const GpuActivationRows& rows, const std::vector<float>& x, 
         return b * 32 + k < columns ? x[i * columns + b * 32 + k] : 0.0f;
       };
       for (int64_t k = 0; k < 32; ++k) largest = std::max(largest, std::fabs(at(k)));
-      const float scale = largest / 127.0f, inverse = scale > 0 ? 1.0f / scale : 0.0f;
+      const float quotient = largest / 127.0f, scale = quotient < 0x1p-126f ? 0.0f : quotient;
+      const float inverse = scale > 0 ? 1.0f / scale : 0.0f;
       int sums[2] = {};
       for (int64_t k = 0; k < 32; ++k) {
         const int code = static_cast<int>(std::nearbyint(at(k) * inverse));
@@ -74,7 +77,7 @@ void expect_rounded(const GpuActivationRows& rows, const std::vector<float>& x, 
 
 class Prepare : public CardTest {
  protected:
-  static constexpr int64_t kBatches[] = {1, 3, 8, 17, 64, 65};
+  static constexpr int64_t kBatches[] = {1, 3, 8, 17, 64, 65, 129};
   static constexpr int64_t kColumns[] = {1, 7, 32, 100, 2048, 2057, 9000};
 };
 
@@ -96,6 +99,19 @@ TEST_F(Prepare, RoundsAsTheContractSays) {
       }
     }
   }
+}
+
+// Scales on both sides of 2^-126, below which an inverse would overflow.
+TEST_F(Prepare, TinyBlocksRoundToZeros) {
+  std::vector<float> x = random_values(4 * 32, 4);
+  const float sizes[] = {0x1p-126f * 31, 0x1p-126f * 32, 0x1p-140f, 0.0f};
+  for (size_t i = 0; i < x.size(); ++i) x[i] = std::clamp(x[i], -4.0f, 4.0f) * sizes[i / 32];
+  for (size_t block = 0; block < 4; ++block) x[block * 32] = 4 * sizes[block];
+  const OnCard<float> values(x);
+  const OnCard<std::byte> prepared(static_cast<size_t>(gpu_activation_scratch_bytes(1, 128)));
+  expect_rounded(prepare_activations(*gpu, Tensor::matrix(values.data(), 1, 128), prepared.bytes(),
+                                     Precision::fast),
+                 x, 128);
 }
 
 TEST_F(Prepare, ScratchForManyRowsHoldsFewer) {

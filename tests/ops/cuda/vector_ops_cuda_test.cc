@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "ops/choose.h"
 #include "ops/elementwise.h"
 #include "ops/embedding.h"
 #include "ops/rope.h"
@@ -173,7 +174,9 @@ TEST_F(VectorOpsCuda, ArgmaxMatchesTheCpu) {
     for (float& x : row(5)) x = -2;
     const OnCard<float> logits_card(logits);
     const OnCard<int32_t> out(kRows);
-    argmax(*gpu, matrix(logits_card, kRows, columns, stride), out.data());
+    const OnCard<Choice> greedy{std::vector<Choice>(kRows)};
+    choose(*gpu, matrix(logits_card, kRows, columns, stride),
+           {.choices = greedy.data(), .tokens = out.data()});
     const std::vector<int32_t> found = out.read();
     for (int64_t i = 0; i < kRows; ++i) {
       EXPECT_EQ(found[static_cast<size_t>(i)], argmax(row(i))) << columns << " columns, row " << i;
@@ -220,7 +223,8 @@ TEST_F(VectorOpsCuda, NoRows) {
   const OnCard<int32_t> rows(1);
   add_rows(*gpu, matrix(x, 0, 8), matrix(x, 0, 8));
   gather_rows(*gpu, matrix(x, 1, 8), rows.data(), matrix(x, 0, 8));
-  argmax(*gpu, matrix(x, 0, 8), rows.data());
+  choose(*gpu, matrix(x, 0, 8), {});
+  next_tokens(*gpu, nullptr, nullptr, 0);
   EXPECT_TRUE(gpu->wait().ok());
 }
 
