@@ -1,5 +1,6 @@
 #include "models/load.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <vector>
@@ -26,25 +27,40 @@ bool is_vector(TensorRole role) {
   }
 }
 
-// One part of a matrix, in the range of its neuron group. False: the file could not be read.
-bool repack_part(ThreadPool& pool, const StoredMatrix& stored, const WeightSlot& slot, int64_t part,
-                 std::byte* target) {
+// One tile of 16 rows of one part, to where the part goes.
+void repack_tile_of(const StoredMatrix& stored, const WeightSlot& slot, int64_t part, int64_t tile,
+                    std::byte* target) {
   StoredMatrix matrix = stored;
   if (slot.cut == Cut::columns) {
     const int64_t columns = slot.part_columns();
     matrix = column_range(stored, part * columns, (part + 1) * columns);
   }
   const int64_t first = slot.cut == Cut::rows ? part * slot.part_rows() : 0;
+  const int64_t begin = first + tile * kTileRows;
+  const int64_t end = std::min(begin + kTileRows, first + slot.part_rows());
   // Rows are written at their place in the whole: step back by those before the part.
-  std::byte* whole = target - size_bytes(slot.format, first, matrix.columns);
+  repack_rows(matrix, begin, end, target - size_bytes(slot.format, first, matrix.columns));
+}
+
+// All parts of a matrix in one parallel region, in the order of the file, so that threads wait for
+// each other once a matrix and not once a part: a large model has ten thousand parts. False: the
+// file could not be read.
+bool repack_slot(ThreadPool& pool, const StoredMatrix& stored, const WeightSlot& slot,
+                 const BlockTarget& target) {
+  const int64_t tiles = (slot.part_rows() + kTileRows - 1) / kTileRows;
   std::atomic<bool> readable = true;
-  pool.parallel_for(
-      slot.part_rows(),
-      [&](int64_t begin, int64_t end) {
-        const auto repack = [&] { repack_rows(matrix, first + begin, first + end, whole); };
-        if (!survives_reading(repack)) readable = false;
-      },
-      kTileRows);
+  pool.parallel_for(slot.parts * tiles, [&](int64_t begin, int64_t end) {
+    const auto repack = [&] {
+      for (int64_t i = begin; i < end; ++i) {
+        const bool across = slot.cut == Cut::columns;  // a row of the file has all parts
+        const int64_t part = across ? i % slot.parts : i / tiles;
+        const int64_t tile = across ? i / slot.parts : i % tiles;
+        const uint64_t offset = slot.offset + static_cast<uint64_t>(part) * slot.part_stride_bytes;
+        repack_tile_of(stored, slot, part, tile, target.at(offset));
+      }
+    };
+    if (!survives_reading(repack)) readable = false;
+  });
   return readable;
 }
 
@@ -56,12 +72,7 @@ Result<void> load_slot(ThreadPool& pool, const Checkpoint& checkpoint, const Wei
     return {};
   }
   const StoredMatrix stored = TRY(stored_matrix(checkpoint, name, slot.rows, slot.columns));
-  for (int64_t part = 0; part < slot.parts; ++part) {
-    const uint64_t offset = slot.offset + static_cast<uint64_t>(part) * slot.part_stride_bytes;
-    if (!repack_part(pool, stored, slot, part, target.at(offset))) {
-      return unreadable(checkpoint, name);
-    }
-  }
+  if (!repack_slot(pool, stored, slot, target)) return unreadable(checkpoint, name);
   checkpoint.release(*checkpoint.find(name));
   return {};
 }

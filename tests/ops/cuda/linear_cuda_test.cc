@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <initializer_list>
+#include <utility>
 #include <vector>
 
 #include "tests/ops/cuda/linear_card.h"
@@ -87,10 +89,11 @@ struct Parts {
 };
 
 TEST_P(LinearOnCard, RowPartsAreThePartsAndNothingElse) {
-  const int64_t columns = column_counts().back(), rows = 40;
-  const Parts parts(GetParam(), rows, columns, {1, 4});
+  const int64_t columns = column_counts().back();
   const Input input(130, columns);
-  for (const int64_t m : {1, 20, 70, 130}) {
+  for (const auto& [rows, m] : std::initializer_list<std::pair<int64_t, int64_t>>{
+           {40, 1}, {7, 2}, {40, 20}, {40, 70}, {40, 130}}) {
+    const Parts parts(GetParam(), rows, columns, {1, 4});
     const Ready x(*gpu, input, m);
     const int64_t stride = Parts::kCount * rows + 3;
     const OnCard<float> y(static_cast<size_t>(m * stride));
