@@ -290,8 +290,8 @@ __global__ void __launch_bounds__(FewRows<F, N>::kThreads, FewRows<F, N>::kBlock
        index += static_cast<int>(gridDim.x)) {
     const Unit unit = unit_of<F, N>(launch, plan, worker.warp(), index);
     float* const target = sums + worker.warp() * sums_of_warp;
-    if (N == 1 && launch.m == 1) {
-      worker.template sum_unit<N == 1>(unit, target);
+    if (K::kHasSingleLoop && launch.m == 1) {
+      worker.template sum_unit<K::kHasSingleLoop>(unit, target);
     } else {
       worker.template sum_unit<false>(unit, target);
     }
