@@ -134,13 +134,8 @@ Result<Goal> goal_of(const PlanOptions& options, const ModelInventory& model,
   goal.batch = options.batch;
   goal.rows_per_sequence = options.rows;
   goal.prompt_tokens = std::min(options.prompt, goal.context);
-  goal.prefill_rows =
-      std::min(options.prefill_rows > 0 ? options.prefill_rows
-               : goal.vram_budget_bytes > 0
-                   ? step_rows_within(model.config, goal.context, goal.vram_budget_bytes,
-                                      goal.context * goal.batch)
-                   : kHostStepRows,
-               goal.context * goal.batch);
+  goal.prefill_rows = step_rows(model.config, goal.context, goal.batch, goal.vram_budget_bytes,
+                                options.prefill_rows);
   goal.kv_dtype = options.kv_type == "f32"    ? DType::f32
                   : options.kv_type == "bf16" ? DType::bf16
                                               : DType::f16;

@@ -3,6 +3,7 @@
 
 #include "apps/plan_report.h"
 #include "base/bytes.h"
+#include "base/xml.h"
 
 namespace shoehorn {
 namespace {
@@ -37,30 +38,6 @@ const char* colour_of(std::string_view key) {
     if (key == colour.key) return colour.fill;
   }
   return kColours.back().fill;
-}
-
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        // Control characters are no XML.
-        out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-    }
-  }
-  return out;
 }
 
 struct Segment {
@@ -118,7 +95,7 @@ double text_width(std::string_view text) {
 
 std::string segment_svg(const Segment& segment, double x, double width, int y) {
   const std::string size = format_bytes(segment.bytes);
-  const std::string label = escaped(segment.label);
+  const std::string label = escape_xml(segment.label);
   std::string svg = fmt::format(
       "<g><title>{}: {}</title><rect x=\"{:.1f}\" y=\"{}\" width=\"{:.1f}\" height=\"{}\" rx=\"2\" "
       "fill=\"{}\"/>",
@@ -127,7 +104,7 @@ std::string segment_svg(const Segment& segment, double x, double width, int y) {
   const bool label_fits = width > text_width(text) + 12;
   if (label_fits) {
     svg += fmt::format("<text class=\"in\" x=\"{:.1f}\" y=\"{}\">{}</text>", x + 6, y + 18,
-                       escaped(text));
+                       escape_xml(text));
   }
   if (width > text_width(size) + 12) {
     svg += fmt::format("<text class=\"in\" x=\"{:.1f}\" y=\"{}\">{}</text>", x + 6,
@@ -138,7 +115,7 @@ std::string segment_svg(const Segment& segment, double x, double width, int y) {
 
 std::string bar_svg(const Bar& bar, double pixels_a_byte, int y) {
   std::string svg = fmt::format("<text class=\"title\" x=\"{}\" y=\"{}\">{}</text>\n", kMargin,
-                                y - 10, escaped(bar.title));
+                                y - 10, escape_xml(bar.title));
   if (bar.capacity_bytes > 0) {
     svg += fmt::format(
         "<rect class=\"room\" x=\"{}\" y=\"{}\" width=\"{:.1f}\" height=\"{}\" rx=\"3\"/>\n",
@@ -162,7 +139,7 @@ std::string legend_svg(const PlanReport& report, int y) {
     svg += fmt::format(
         "<rect x=\"{}\" y=\"{}\" width=\"12\" height=\"12\" rx=\"2\" fill=\"{}\"/>"
         "<text class=\"small\" x=\"{}\" y=\"{}\">{} ({})</text>\n",
-        x, top, colour_of(part.key), x + 18, top + 10, escaped(part.label),
+        x, top, colour_of(part.key), x + 18, top + 10, escape_xml(part.label),
         format_bytes(part.vram_bytes + part.ram_bytes));
     ++index;
   }
@@ -200,8 +177,8 @@ std::string plan_svg(const PlanReport& report) {
       "viewBox=\"0 0 {0} {1}\" role=\"img\">\n{2}",
       kWidth, height, kStyle);
   svg += fmt::format("<text class=\"head\" x=\"{}\" y=\"30\">{} in {} on {}</text>\n", kMargin,
-                     escaped(report.model.config.model_name), escaped(report.model.weights),
-                     escaped(report.machine.name));
+                     escape_xml(report.model.config.model_name), escape_xml(report.model.weights),
+                     escape_xml(report.machine.name));
   svg += fmt::format(
       "<text class=\"small\" x=\"{}\" y=\"50\">{:.3g} tokens/s, first token of a prompt of "
       "{} after {:.3g} s</text>\n",

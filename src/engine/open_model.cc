@@ -66,19 +66,15 @@ std::filesystem::path spill_directory(const OpenOptions& options) {
   return options.spill.empty() ? default_spill_directory() : options.spill;
 }
 
-// Tokens of one step; `unasked` where the caller does not say.
-int64_t step_rows(int64_t context, const OpenOptions& options, int64_t unasked) {
-  return std::min(options.max_rows > 0 ? options.max_rows : unasked, context * options.sequences);
-}
-
 Result<std::unique_ptr<Forward>> open_on_host(ThreadPool& pool, const Checkpoint& checkpoint,
                                               const Model& model, int64_t context,
                                               const OpenOptions& options) {
   HostForwardOptions host = {.kv = kv_options(context, options), .precision = options.precision};
   host.limits = {.max_context = context, .thread_count = pool.thread_count()};
-  host.limits.max_rows =
-      rows_within<ThreadPool>(model.config, host.limits, step_rows(context, options, kHostStepRows),
-                              options.workspace_budget_bytes);
+  host.limits.max_rows = rows_within<ThreadPool>(
+      model.config, host.limits,
+      step_rows(model.config, context, options.sequences, 0, options.max_rows),
+      options.workspace_budget_bytes);
   const uint64_t work = workspace_bytes<ThreadPool>(model.config, host.limits);
   const RamPlan plan = TRY(plan_ram(take_inventory(model.config, model.layout),
                                     {.ram_budget_bytes = ram_budget(options),
@@ -112,10 +108,8 @@ Result<std::unique_ptr<Forward>> open_forward(ThreadPool& pool, const Checkpoint
   hybrid.spill = spill_directory(options);
   hybrid.vram_budget_bytes =
       options.vram_budget_bytes.value_or(card.total_bytes - card.total_bytes / kUnaskedReserve);
-  hybrid.limits.max_rows =
-      step_rows(context, options,
-                step_rows_within(model.config, context, hybrid.vram_budget_bytes,
-                                 context * options.sequences));
+  hybrid.limits.max_rows = step_rows(model.config, context, options.sequences,
+                                     hybrid.vram_budget_bytes, options.max_rows);
   Result<std::unique_ptr<Forward>> forward = open_on_card(pool, model, checkpoint, request);
   if (forward.ok() || asked) return forward;
   log_warning("{}; computing on the CPU", forward.error().message);

@@ -30,9 +30,6 @@ class StepGraphs {
   // the card has no room for a graph, steps are queued kernel by kernel from then on.
   void run(cudaStream_t stream, const Key& key, const std::function<void()>& queue);
 
-  // How many steps were replayed.
-  int64_t replayed() const { return replayed_; }
-
  private:
   struct Entry {
     Key key;
@@ -44,7 +41,7 @@ class StepGraphs {
   void clear();
 
   std::vector<Entry> entries_;
-  int64_t uses_ = 0, replayed_ = 0;
+  int64_t uses_ = 0;
   bool off_ = false;
 };
 

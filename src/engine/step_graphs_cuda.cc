@@ -25,7 +25,6 @@ void StepGraphs::run(cudaStream_t stream, const Key& key, const std::function<vo
     return queue();
   }
   CUDA_CHECK(cudaGraphLaunch(entry.graph, stream));
-  ++replayed_;
 }
 
 // The entry of `key`, in the place of the one that was not used for longest.

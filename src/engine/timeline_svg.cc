@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/bytes.h"
+#include "base/xml.h"
 #include "engine/timeline.h"
 
 namespace shoehorn {
@@ -34,29 +35,6 @@ const char* colour_of(const TimelineSpan& span) {
   return "#57534e";
 }
 
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;  // control characters are no XML
-    }
-  }
-  return out;
-}
-
 // From `begin_s` to `end_s` over the width of the plot.
 struct Window {
   double begin_s = 0, end_s = 1;
@@ -64,7 +42,7 @@ struct Window {
 };
 
 std::string tooltip(const TimelineSpan& span) {
-  std::string text = escaped(span.name);
+  std::string text = escape_xml(span.name);
   if (span.layer >= 0) text += fmt::format(", layer {}", span.layer);
   text += fmt::format(", {:.3g} ms", 1e3 * (span.end_s - span.begin_s));
   if (span.bytes > 0) {
@@ -86,7 +64,7 @@ std::string span_svg(const TimelineSpan& span, const Window& window, int y) {
   if (span.layer >= 0) label += fmt::format(" {}", span.layer);
   if (end - begin > 7.0 * static_cast<double>(label.size()) + 8) {
     svg += fmt::format("<text class=\"in\" x=\"{:.1f}\" y=\"{}\">{}</text>", begin + 4, y + 19,
-                       escaped(label));
+                       escape_xml(label));
   }
   return svg + "</g>\n";
 }
@@ -165,7 +143,7 @@ Window middle_of(const TimelineStep& step) {
 
 std::string step_svg(const TimelineStep& step, int y) {
   std::string svg = fmt::format("<text class=\"title\" x=\"{}\" y=\"{}\">{}: {:.4g} ms</text>\n",
-                                kMargin, y + 26, escaped(step.title), 1e3 * step.seconds);
+                                kMargin, y + 26, escape_xml(step.title), 1e3 * step.seconds);
   if (step.seconds <= 0) return svg;
   svg += panel_svg(step, {0, step.seconds}, true, y + kTitle);
   return svg + panel_svg(step, middle_of(step), false, y + kTitle + kPanel);

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "base/cache_directory.h"
 #include "base/descriptor.h"
 #include "base/fault.h"
 #include "base/log.h"
@@ -72,14 +73,7 @@ Result<std::unique_ptr<DiskQueue>> create_spill_file(const std::filesystem::path
 }
 
 std::filesystem::path default_spill_directory() {
-  const char* cache = ::getenv("XDG_CACHE_HOME");
-  if (cache != nullptr && *cache != '\0') return std::filesystem::path(cache) / "shoehorn/spill";
-  const char* home = ::getenv("HOME");
-  if (home != nullptr && *home != '\0') {
-    return std::filesystem::path(home) / ".cache/shoehorn/spill";
-  }
-  std::error_code unknown;
-  return std::filesystem::temp_directory_path(unknown) / "shoehorn-spill";
+  return cache_directory() / "spill";
 }
 
 }  // namespace shoehorn

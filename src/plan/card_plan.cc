@@ -160,15 +160,18 @@ int64_t most_streamed(const CardPlan& plan) {
 
 }  // namespace
 
-int64_t step_rows_within(const ModelConfig& config, int64_t context, uint64_t vram_budget_bytes,
-                         int64_t wanted) {
-  constexpr int64_t kMost = 2048, kLeast = 256, kTypicalWave = 4096;
+int64_t step_rows(const ModelConfig& config, int64_t context, int64_t sequences,
+                  uint64_t vram_budget_bytes, int64_t asked) {
+  constexpr int64_t kOnHost = 512, kMost = 2048, kLeast = 256, kTypicalWave = 4096;
   constexpr uint64_t kShare = 24;
+  const int64_t all = context * sequences;
+  if (asked > 0) return std::min(asked, all);
+  if (vram_budget_bytes == 0) return std::min(kOnHost, all);
   const WorkspaceLimits limits = {
       .max_context = context, .few_rows = kFewRows, .wave_neurons = kTypicalWave};
   const int64_t rows =
-      rows_within<Gpu>(config, limits, std::min(wanted, kMost), vram_budget_bytes / kShare);
-  return std::max(rows, std::min(wanted, kLeast));
+      rows_within<Gpu>(config, limits, std::min(all, kMost), vram_budget_bytes / kShare);
+  return std::max(rows, std::min(all, kLeast));
 }
 
 Result<CardPlan> plan_card(const ModelInventory& model, const CardTerms& terms) {

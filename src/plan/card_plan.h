@@ -52,13 +52,12 @@ struct CardPlan {
   }
 };
 
-// Tokens of a step where nobody says how many: on the CPU, and on a card. What is outside VRAM is
-// copied once a step, so that longer steps read a prompt faster; their workspace takes room from
-// weights. So: as many, up to 2048, as a 24th of the budget holds, and 256 at least. wanted: never
-// more than these.
-inline constexpr int64_t kHostStepRows = 512;
-int64_t step_rows_within(const ModelConfig& config, int64_t context, uint64_t vram_budget_bytes,
-                         int64_t wanted);
+// Tokens of a step, at most those of all sequences. asked: how many the caller wants; 0: nobody
+// says. Then 512 on the CPU alone (a budget of 0). What is outside VRAM is copied once a step, so
+// that longer steps read a prompt faster; their workspace takes room from weights. So on a card: as
+// many, up to 2048, as a 24th of the budget holds, and 256 at least.
+int64_t step_rows(const ModelConfig& config, int64_t context, int64_t sequences,
+                  uint64_t vram_budget_bytes, int64_t asked);
 
 // Errors: the budget does not hold what must be on the card; says what would.
 Result<CardPlan> plan_card(const ModelInventory& model, const CardTerms& terms);
